@@ -1,0 +1,35 @@
+/* Small helpers on struct tg_str. They never allocate and never look past len. */
+#ifndef TG_BASE_STR_H
+#define TG_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/view.h"
+
+#define TG_STR(literal) ((struct tg_str){ (literal), sizeof(literal) - 1 })
+
+/* A view of a C string. NULL gives the absent view. */
+static inline struct tg_str
+tg_str_of(const char *s)
+{
+	return (struct tg_str){ s, s != NULL ? strlen(s) : 0 };
+}
+
+static inline bool
+tg_str_eq(struct tg_str a, struct tg_str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Equal but for the case of ASCII letters (field names, codings: RFC 9110 §5.1). */
+static inline bool
+tg_str_ieq(struct tg_str a, struct tg_str b)
+{
+	return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+#endif

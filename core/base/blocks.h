@@ -10,11 +10,11 @@
 #include "base/assert.h"
 
 struct tg_blocks {
-	size_t size;     /* bytes a block; at least sizeof(void *) */
-	size_t keep;     /* free blocks kept at most */
-	size_t free;     /* free blocks now */
-	size_t out;      /* blocks in use now; 0 when the pool may be finished */
-	void *head;      /* singly linked list of the free blocks */
+	size_t size; /* bytes a block; at least sizeof(void *) */
+	size_t keep; /* free blocks kept at most */
+	size_t free; /* free blocks now */
+	size_t out;  /* blocks in use now; 0 when the pool may be finished */
+	void *head;  /* singly linked list of the free blocks */
 };
 
 void tg_blocks_init(struct tg_blocks *blocks, size_t size, size_t keep);

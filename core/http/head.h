@@ -80,12 +80,12 @@ struct tg_head {
 	struct tg_str reason;
 	int status;
 
-	uint8_t major, minor;    /* the version the peer sent */
-	uint8_t framing;         /* enum tg_framing, of the body as the peer sends it */
-	bool keep_alive;         /* the peer means to go on after this message (RFC 9112 §9.3) */
-	bool expect_continue;    /* Expect: 100-continue (RFC 9110 §10.1.1) */
-	uint64_t length;         /* bytes, for TG_FRAMING_LENGTH */
-	bool has_length;         /* a valid Content-Length was there, also where no body follows
+	uint8_t major, minor; /* the version the peer sent */
+	uint8_t framing;      /* enum tg_framing, of the body as the peer sends it */
+	bool keep_alive;      /* the peer means to go on after this message (RFC 9112 §9.3) */
+	bool expect_continue; /* Expect: 100-continue (RFC 9110 §10.1.1) */
+	uint64_t length;      /* bytes, for TG_FRAMING_LENGTH */
+	bool has_length;      /* a valid Content-Length was there, also where no body follows
 	                            (HEAD, 304): it is forwarded as `length` */
 
 	struct tg_field *fields; /* in the order they came; additions at the end */

@@ -26,31 +26,30 @@ struct tg_http1 { /* private but for being embedded */
 	llhttp_t parser;
 	const struct tg_http1_limits *limits;
 	struct tg_head *head;
-	char *bytes;         /* the head as read so far, in the arena */
+	char *bytes; /* the head as read so far, in the arena */
 	uint32_t len, cap;
-	uint32_t mark;       /* offset in bytes of the token that llhttp is in */
-	uint64_t left;       /* bytes of a TG_FRAMING_LENGTH body still to come */
-	char *body;          /* where the next decoded byte of a chunked body goes */
-	uint32_t trailer;    /* bytes of the trailer section so far; limited like a head */
-	int error;           /* enum tg_http_error once refused, and for ever after */
+	uint32_t mark;    /* offset in bytes of the token that llhttp is in */
+	uint64_t left;    /* bytes of a TG_FRAMING_LENGTH body still to come */
+	char *body;       /* where the next decoded byte of a chunked body goes */
+	uint32_t trailer; /* bytes of the trailer section so far; limited like a head */
+	int error;        /* enum tg_http_error once refused, and for ever after */
 	uint8_t state;
 	bool is_response;
-	bool no_body;        /* a response to HEAD */
+	bool no_body; /* a response to HEAD */
 };
 
 /* Begin to read a message. `head` is filled; all of the head lives in head->arena. `limits`
  * must outlive the parser. For a response, `request_method` decides whether a body follows
  * (RFC 9112 §6.3). Leading empty lines before a request line are skipped (RFC 9112 §2.2). */
-void tg_http1_request_init(struct tg_http1 *http, const struct tg_http1_limits *limits,
-    struct tg_head *head);
+void tg_http1_request_init(
+    struct tg_http1 *http, const struct tg_http1_limits *limits, struct tg_head *head);
 void tg_http1_response_init(struct tg_http1 *http, const struct tg_http1_limits *limits,
     struct tg_head *head, enum tg_method request_method);
 
 /* Feed head bytes. 1: the head is complete and *used bytes of data belong to it; 0: all was
  * used, more is needed; else enum tg_http_error. Interim responses (1xx) end here like any
  * head (framing NONE): begin again with response_init for the next one. */
-TG_MUST_USE int tg_http1_head(
-    struct tg_http1 *http, const char *data, size_t len, size_t *used);
+TG_MUST_USE int tg_http1_head(struct tg_http1 *http, const char *data, size_t len, size_t *used);
 
 /* Have any bytes of the head (other than skipped empty lines) been seen? */
 bool tg_http1_started(const struct tg_http1 *http);
@@ -70,8 +69,7 @@ bool tg_http1_complete_at_eof(const struct tg_http1 *http);
  * first, live fields that are not hop-by-hop, then our framing: Content-Length for LENGTH,
  * Transfer-Encoding for CHUNKED; nothing for NONE, except Content-Length: 0 when the client
  * had sent one. Returns the bytes written, or TG_HTTP_TOO_LARGE when `cap` is too small. */
-TG_MUST_USE int tg_http1_write_request(
-    const struct tg_head *head, char *out, size_t cap);
+TG_MUST_USE int tg_http1_write_request(const struct tg_head *head, char *out, size_t cap);
 
 enum tg_http1_connection {
 	TG_CONNECTION_SILENT,     /* no Connection field: the default of the version */

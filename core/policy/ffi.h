@@ -1,0 +1,220 @@
+/* Everything else that Lua can see of the engine, declared once: C includes this file, and the
+ * build embeds its text (after base/view.h and proxy/view.h) for LuaJIT's ffi.cdef. So:
+ * declarations only, no #include, no macro, constants are enums, handles are opaque.
+ *
+ * Rules for every function here: it validates, records and returns a code (0 or a positive
+ * result; negative: enum tg_ffi_error). It never runs Lua, never frees what Lua can still
+ * name, never writes to a socket: the engine acts after the hook has returned. (LuaJIT aborts
+ * the process when a JIT-compiled FFI call re-enters Lua.)
+ *
+ * `vm` is the handle of the calling virtual machine; the runtime has it from `tg_vm`.
+ */
+#ifndef TG_POLICY_FFI_H
+#define TG_POLICY_FFI_H
+
+struct tg_vm;
+struct tg_req_view;
+
+enum tg_ffi_error {
+	TG_FFI_ENDED = -100,     /* the request has ended: the handle is stale */
+	TG_FFI_MEMORY = -101,
+	TG_FFI_INVALID = -102,   /* malformed name, value, status, address… */
+	TG_FFI_FORBIDDEN = -103, /* a field that belongs to the engine */
+	TG_FFI_TOO_LARGE = -104,
+	TG_FFI_STATE = -105,     /* not now: e.g. the response is already on its way */
+	TG_FFI_MISSING = -106,   /* nothing of that name */
+	TG_FFI_MISMATCH = -107,  /* this thread's configuration differs from the first one's */
+};
+
+/* ---- Calls from C into Lua: one struct per VM, no marshalling ------------------------- */
+
+enum tg_hook {
+	TG_HOOK_ROUTE,    /* in: listener, req. out: backend >= 0, or the request has answered */
+	TG_HOOK_PICK,     /* in: backend, req. out: server >= 0, or -1: none */
+	TG_HOOK_RESPONSE, /* in: req (response readable), backend */
+	TG_HOOK_RETRY,    /* in: backend, server, req, failure. out: verdict */
+	TG_HOOK_FINISH,   /* in: req (ended). Cannot wait; writes the log line */
+	TG_HOOK_TIMER,    /* in: timer. A function given to tide.every or a checker */
+	TG_HOOK_RELEASE,  /* in: req. The request's slot is given up: forget its table */
+	TG_HOOK_COUNT
+};
+
+enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
+
+enum tg_wait { /* what a coroutine that has yielded waits for */
+	TG_WAIT_NONE,
+	TG_WAIT_SLEEP,   /* wait_ms */
+	TG_WAIT_CONNECT, /* sock, data = address, wait_ms = timeout */
+	TG_WAIT_SEND,    /* sock, data */
+	TG_WAIT_BYTES,   /* sock, count: exactly that many */
+	TG_WAIT_LINE,    /* sock: up to LF; the result is without CRLF or LF */
+	TG_WAIT_ALL,     /* sock: until the peer closes */
+};
+
+struct tg_call {
+	/* C to Lua, valid at the start of a hook only: copy what is needed before waiting. */
+	struct tg_req_view *req;
+	int32_t listener;
+	int32_t backend;
+	int32_t server;
+	int32_t timer;
+	struct tg_str failure;    /* TG_HOOK_RETRY: name of the row of end.h, e.g. "connect_refused" */
+	int32_t safe;             /* TG_HOOK_RETRY: 1: idempotent, or nothing was sent */
+	int32_t sent;             /* TG_HOOK_RETRY: 1: the server may have seen the request */
+
+	/* Lua to C, valid when the hook returns. */
+	int32_t result_backend;
+	int32_t result_server;
+	int32_t verdict;
+
+	/* Lua to C, valid when the hook yields. */
+	int32_t wait;             /* enum tg_wait */
+	int32_t sock;
+	int64_t wait_ms;          /* SLEEP: how long; else the time limit, 0: none */
+	int64_t count;
+	struct tg_str data;       /* must stay alive (on the coroutine's stack) until resumed */
+
+	/* C to Lua, valid when the coroutine is resumed: the result of the wait. */
+	int32_t code;             /* 0, or negative: see tg_ffi_strerror */
+	struct tg_str received;   /* valid until the next wait; on an error: what had come */
+};
+
+/* The text of a negative code of this file or of libuv ("timeout", "connection refused"…). */
+const char *tg_ffi_strerror(int code);
+
+/* ---- Requests ------------------------------------------------------------------------- */
+
+enum tg_side { TG_SIDE_REQUEST, TG_SIDE_RESPONSE };
+
+/* Fields. `serial` is that of the handle. The index variant walks all live fields of a head,
+ * from 0; MISSING after the last. `find` continues after index `after` (-1: from the start)
+ * and returns the index found. */
+int tg_ffi_field_find(struct tg_req_view *req, uint64_t serial, int side, const char *name,
+    size_t name_len, int after, struct tg_str *value);
+int tg_ffi_field_at(struct tg_req_view *req, uint64_t serial, int side, int index,
+    struct tg_str *name, struct tg_str *value);
+int tg_ffi_field_set(struct tg_req_view *req, uint64_t serial, int side, const char *name,
+    size_t name_len, const char *value, size_t value_len);
+int tg_ffi_field_add(struct tg_req_view *req, uint64_t serial, int side, const char *name,
+    size_t name_len, const char *value, size_t value_len);
+int tg_ffi_field_remove(
+    struct tg_req_view *req, uint64_t serial, int side, const char *name, size_t name_len);
+
+enum tg_part { TG_PART_PATH, TG_PART_QUERY, TG_PART_HOST };
+
+/* Rewrite a part of the target. value NULL: remove (query only). Changes the view at once. */
+int tg_ffi_req_rewrite(
+    struct tg_req_view *req, uint64_t serial, int part, const char *value, size_t len);
+
+/* Change the status of the response that is being forwarded: 200..599. */
+int tg_ffi_res_status(struct tg_req_view *req, uint64_t serial, int status);
+
+/* Answer by ourselves: the engine sends it when the hook returns. Allowed before a response
+ * head was sent; a server's response that is there is discarded. After it, response fields may
+ * be added with tg_ffi_field_add on TG_SIDE_RESPONSE. status 200..599. */
+int tg_ffi_req_respond(
+    struct tg_req_view *req, uint64_t serial, int status, const char *body, size_t len);
+
+/* Say that the runtime keeps a table for this request: RELEASE is called at its end. */
+void tg_ffi_req_keep(struct tg_req_view *req);
+
+/* ---- Servers and backends ------------------------------------------------------------- */
+
+/* The view of a server of this VM's generation, its sums refreshed; NULL for a wrong index. */
+struct tg_server_view *tg_ffi_server_view(struct tg_vm *vm, int backend, int server);
+
+/* A number that changes whenever any server of the backend becomes usable or unusable, so that
+ * a list of usable servers need be made only then. */
+uint32_t tg_ffi_backend_epoch(struct tg_vm *vm, int backend);
+
+/* A counter of this thread for this backend that survives a reload: returns its value, then
+ * adds one. The memory of round robin. */
+uint32_t tg_ffi_backend_turn(struct tg_vm *vm, int backend);
+
+/* The result of the health checks (control thread only). 1: this was a transition, 0: no
+ * change. `reason` is logged and kept for the statistics. */
+int tg_ffi_server_health(
+    struct tg_vm *vm, int backend, int server, int up, const char *reason, size_t len);
+
+/* ---- The plan: what a configuration declares ------------------------------------------ */
+
+/* Times in ms (0: no limit), sizes in bytes. */
+struct tg_backend_options {
+	int64_t connect_ms, server_ms;
+	int64_t pool_idle_ms;
+	int32_t pool_size;     /* idle connections kept per server and worker */
+	int32_t has_pick;      /* call TG_HOOK_PICK; else the engine's round robin */
+	int32_t has_response;  /* call TG_HOOK_RESPONSE (stickiness) */
+	int32_t has_retry;     /* call TG_HOOK_RETRY; else give up */
+};
+
+struct tg_server_options {
+	int32_t weight;
+	int32_t checked;       /* 1: health checks decide whether it is usable */
+};
+
+struct tg_listener_options {
+	int64_t client_ms, head_ms, keep_alive_ms;
+	int64_t max_body;      /* bytes, 0: no limit */
+	int32_t max_head, max_uri, max_fields;
+	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
+	int32_t backend;       /* where all go when has_route is 0, else -1 */
+	int32_t has_route, has_response, has_finish;
+};
+
+/* Each returns an index >= 0 or a negative code; `where` is "file:line" for messages. In a
+ * worker's VM they compare with the plan of the control thread: MISMATCH when it differs. */
+int tg_ffi_plan_backend(struct tg_vm *vm, const char *name, size_t len,
+    const struct tg_backend_options *options);
+int tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_len,
+    const char *address, size_t address_len, const struct tg_server_options *options);
+int tg_ffi_plan_listener(struct tg_vm *vm, const char *address, size_t len,
+    const struct tg_listener_options *options);
+/* A sink for log lines: "stdout", "stderr", "file:/path". */
+int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
+/* Settings of the process; changing them needs a restart. workers 0: one per core. control:
+ * path of the control socket, len 0: the default. */
+int tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len);
+/* TG_HOOK_TIMER is called every `ms` ms with the timer's index, first after `first_ms`; the
+ * next call waits until the last has returned. Only in the thread that should run it. */
+int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms, const char *where, size_t len);
+/* The file was read to load this configuration: --watch looks at it. */
+int tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len);
+/* An error of the configuration, "file:line: text": recorded, the load fails at its end. */
+int tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len);
+/* The text of an address error: what is wrong and the remedy; NULL when the address is good. */
+const char *tg_ffi_address_error(const char *address, size_t len, int listen);
+
+/* ---- Sockets for scripts (the waits of tg_call do the work) --------------------------- */
+
+/* A socket of the running task, closed at the latest when the task ends: its id, or negative. */
+int tg_ffi_sock_new(struct tg_vm *vm);
+int tg_ffi_sock_close(struct tg_vm *vm, int sock);
+
+/* ---- Logs, time, shared tables -------------------------------------------------------- */
+
+enum tg_level { TG_LEVEL_DEBUG, TG_LEVEL_INFO, TG_LEVEL_NOTICE, TG_LEVEL_WARNING, TG_LEVEL_ERROR };
+
+/* A message to the engine's own log (stderr). */
+void tg_ffi_log(int level, const char *text, size_t len);
+/* A line to a sink of the plan; a newline is added. Never blocks: MEMORY when it was dropped. */
+int tg_ffi_log_line(struct tg_vm *vm, int sink, const char *line, size_t len);
+
+/* Milliseconds: of a monotonic clock, and since the epoch. */
+int64_t tg_ffi_now(void);
+int64_t tg_ffi_wall(void);
+
+/* Shared tables: string to string, one truth for all threads, kept over reloads. `table` is an
+ * id from tg_ffi_shared_open. ttl_ms 0: for ever. get: the value is copied into `out`, which
+ * belongs to the VM until the next get. incr: the value is a decimal number; the new one is
+ * given back; MISSING values begin at `initial`. */
+int tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len);
+int tg_ffi_shared_get(struct tg_vm *vm, int table, const char *key, size_t key_len,
+    struct tg_str *out);
+int tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len,
+    const char *value, size_t value_len, int64_t ttl_ms);
+int tg_ffi_shared_delete(struct tg_vm *vm, int table, const char *key, size_t key_len);
+int tg_ffi_shared_incr(struct tg_vm *vm, int table, const char *key, size_t key_len, double by,
+    double initial, int64_t ttl_ms, double *result);
+
+#endif

@@ -1,0 +1,65 @@
+/* What a script can see of the engine's objects, in place and without a call.
+ *
+ * This file is read by two compilers: C includes it, and the build embeds its text for
+ * LuaJIT's ffi.cdef. So: declarations only, no #include, no macro, constants are enums.
+ * Scripts read; only the engine writes. It stands on the proxy's floor because the engine's
+ * own structs begin with these views.
+ */
+#ifndef TG_PROXY_VIEW_H
+#define TG_PROXY_VIEW_H
+
+/* A request. The memory is never given back while its thread lives (requests are pooled), so
+ * reading through a stale pointer is harmless; a handle is (pointer, serial), and whoever
+ * reads compares the serials first: they differ as soon as the request has ended. */
+struct tg_req_view {
+	uint64_t serial;         /* of the request that lives here now; changes at its end */
+	struct tg_str method;
+	struct tg_str target;    /* as it came */
+	struct tg_str host;      /* host[:port], from the target or the Host field; may be "" */
+	struct tg_str path;      /* undecoded, without the query */
+	struct tg_str query;     /* without the "?"; ptr NULL when there is none */
+	struct tg_str client;    /* the client's IP address, or "unix" */
+	struct tg_str listener;  /* the listener's address as configured */
+	int32_t client_port;     /* 0 for a UNIX socket */
+	int32_t version;         /* 10 or 11: of the request */
+	int32_t secure;          /* 1: the client came by TLS */
+	int32_t slot;            /* a small number, unique among live requests of the thread */
+	int32_t has_context;     /* a script keeps a table for this request (req.ctx) */
+
+	/* The answer. 0 until there is one. */
+	int32_t status;
+	int32_t response_ready;  /* 1: response fields may be read and edited */
+
+	/* Where it went; -1 until chosen. Indexes into the generation's lists. */
+	int32_t listener_index;
+	int32_t backend;
+	int32_t server;
+	int32_t retries;         /* times it was sent again */
+	int32_t redispatched;    /* 1: the last retry changed the server */
+
+	/* For logs: milliseconds, -1 when the phase was not reached. */
+	int64_t started_ms;      /* wall clock, ms since the epoch: the first byte of the head */
+	int32_t head_ms;         /* first byte of the head .. head complete */
+	int32_t wait_ms;         /* head complete .. server chosen */
+	int32_t connect_ms;      /* server chosen .. connection there */
+	int32_t response_ms;     /* connection there .. response head complete */
+	int32_t total_ms;        /* first byte .. last byte (set at the end) */
+	int64_t bytes_in;        /* body bytes from the client */
+	int64_t bytes_out;       /* bytes sent to the client, head included */
+	int32_t reused;          /* 1: the server connection came from the pool */
+	int32_t end;             /* enum tg_end once it has ended, else 0 */
+	struct tg_str end_name;  /* of that row of core/proxy/end.h, e.g. "ok" */
+	struct tg_str end_code;  /* HAProxy's two characters, e.g. "--", "sH" */
+};
+
+/* A server, shared by all threads. Counters are sums over threads, refreshed by
+ * tg_ffi_server_refresh. */
+struct tg_server_view {
+	int32_t usable;    /* 1: it may be chosen now */
+	int32_t up;        /* 1: its checks say so (or there are none) */
+	int32_t active;    /* requests it is answering now, all threads */
+	int64_t requests;  /* requests sent to it so far, all threads */
+	int64_t failures;  /* connects and responses that failed, all threads */
+};
+
+#endif

@@ -7,7 +7,7 @@
  * name, never writes to a socket: the engine acts after the hook has returned. (LuaJIT aborts
  * the process when a JIT-compiled FFI call re-enters Lua.)
  *
- * `vm` is the handle of the calling virtual machine; the runtime has it from `tg_vm`.
+ * `vm` is the handle of the calling virtual machine; lua/tidegate/boot.lua is given it.
  */
 #ifndef TG_POLICY_FFI_H
 #define TG_POLICY_FFI_H
@@ -138,31 +138,7 @@ int tg_ffi_server_health(
 
 /* ---- The plan: what a configuration declares ------------------------------------------ */
 
-/* Times in ms (0: no limit), sizes in bytes. */
-struct tg_backend_options {
-	int64_t connect_ms, server_ms;
-	int64_t pool_idle_ms;
-	int32_t pool_size;     /* idle connections kept per server and worker */
-	int32_t has_pick;      /* call TG_HOOK_PICK; else the engine's round robin */
-	int32_t has_response;  /* call TG_HOOK_RESPONSE (stickiness) */
-	int32_t has_retry;     /* call TG_HOOK_RETRY; else give up */
-};
-
-struct tg_server_options {
-	int32_t weight;
-	int32_t checked;       /* 1: health checks decide whether it is usable */
-};
-
-struct tg_listener_options {
-	int64_t client_ms, head_ms, keep_alive_ms;
-	int64_t max_body;      /* bytes, 0: no limit */
-	int32_t max_head, max_uri, max_fields;
-	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
-	int32_t backend;       /* where all go when has_route is 0, else -1 */
-	int32_t has_route, has_response, has_finish;
-};
-
-/* Each returns an index >= 0 or a negative code; `where` is "file:line" for messages. In a
+/* The options are structs of proxy/view.h. Each returns an index >= 0 or a negative code; `where` is "file:line" for messages. In a
  * worker's VM they compare with the plan of the control thread: MISMATCH when it differs. */
 int tg_ffi_plan_backend(struct tg_vm *vm, const char *name, size_t len,
     const struct tg_backend_options *options);
@@ -177,7 +153,10 @@ int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
 int tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len);
 /* TG_HOOK_TIMER is called every `ms` ms with the timer's index, first after `first_ms`; the
  * next call waits until the last has returned. Only in the thread that should run it. */
-int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms, const char *where, size_t len);
+int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
+/* Where the function behind a hook is defined, "file:line", for the watchdog's message. `index`:
+ * of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer. */
+int tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len);
 /* The file was read to load this configuration: --watch looks at it. */
 int tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len);
 /* An error of the configuration, "file:line: text": recorded, the load fails at its end. */

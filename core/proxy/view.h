@@ -1,4 +1,5 @@
-/* What a script can see of the engine's objects, in place and without a call.
+/* What a script can see of the engine's objects, in place and without a call, and the options
+ * that a configuration gives them.
  *
  * This file is read by two compilers: C includes it, and the build embeds its text for
  * LuaJIT's ffi.cdef. So: declarations only, no #include, no macro, constants are enums.
@@ -60,6 +61,32 @@ struct tg_server_view {
 	int32_t active;    /* requests it is answering now, all threads */
 	int64_t requests;  /* requests sent to it so far, all threads */
 	int64_t failures;  /* connects and responses that failed, all threads */
+};
+
+/* ---- What a configuration declares, as the engine keeps it ----------------------------- */
+
+/* Times in ms (0: no limit), sizes in bytes. */
+struct tg_backend_options {
+	int64_t connect_ms, server_ms;
+	int64_t pool_idle_ms;
+	int32_t pool_size;     /* idle connections kept per server and worker */
+	int32_t has_pick;      /* call TG_HOOK_PICK; else the engine's round robin */
+	int32_t has_response;  /* call TG_HOOK_RESPONSE (stickiness) */
+	int32_t has_retry;     /* call TG_HOOK_RETRY; else give up */
+};
+
+struct tg_server_options {
+	int32_t weight;
+	int32_t checked;       /* 1: health checks decide whether it is usable */
+};
+
+struct tg_listener_options {
+	int64_t client_ms, head_ms, keep_alive_ms;
+	int64_t max_body;      /* bytes, 0: no limit */
+	int32_t max_head, max_uri, max_fields;
+	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
+	int32_t backend;       /* where all go when has_route is 0, else -1 */
+	int32_t has_route, has_response, has_finish;
 };
 
 #endif

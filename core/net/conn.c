@@ -1,0 +1,449 @@
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONN_MAGIC = 0xc0227ec7, MAX_PARTS = 8, WRITE_BLOCKS = 6 };
+
+/* Bytes the consumer did not take: a large block each. */
+struct tg_conn_block {
+	struct tg_conn_block *next;
+	uint32_t start, end; /* offsets in data */
+	char data[];
+};
+
+enum { BLOCK_ROOM = TG_LARGE_BLOCK - sizeof(struct tg_conn_block) };
+
+/* Bytes the kernel did not take: the first block holds the libuv request too. */
+struct pending_write {
+	uv_write_t req;
+	struct tg_conn *conn;
+	uint32_t len;
+	unsigned blocks;
+	void *block[WRITE_BLOCKS]; /* block[0] is this struct */
+	char data[];
+};
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+static void
+drop_kept(struct tg_conn *conn)
+{
+	struct tg_conn_block *block;
+
+	while ((block = conn->kept) != NULL) {
+		conn->kept = block->next;
+		tg_blocks_put(&conn->loop->large, block);
+	}
+}
+
+/* Keep a copy of what the consumer did not take. false: out of memory. */
+static bool
+keep(struct tg_conn *conn, const char *data, size_t len)
+{
+	struct tg_conn_block **tail = &conn->kept;
+
+	while (*tail != NULL)
+		tail = &(*tail)->next;
+	while (len > 0) {
+		struct tg_conn_block *block = tg_blocks_get(&conn->loop->large);
+		size_t n = len < BLOCK_ROOM ? len : BLOCK_ROOM;
+
+		if (block == NULL)
+			return false;
+		block->next = NULL;
+		block->start = 0;
+		block->end = (uint32_t)n;
+		memcpy(block->data, data, n);
+		*tail = block;
+		tail = &block->next;
+		data += n;
+		len -= n;
+	}
+	return true;
+}
+
+/* Let the consumer take what it wants. It wants no more for now if it left something, unless it
+ * has called resume since it began. */
+static size_t
+deliver(struct tg_conn *conn, char *data, size_t len)
+{
+	size_t used;
+
+	conn->delivering = true;
+	conn->resumed = false;
+	used = conn->ops->on_data(conn, data, len);
+	conn->delivering = false;
+	if (!conn->closing && used < len && !conn->resumed)
+		conn->paused = true;
+	return used;
+}
+
+/* Offer the kept bytes until the consumer has enough. */
+static void
+offer_kept(struct tg_conn *conn)
+{
+	struct tg_conn_block *block;
+
+	while (!conn->closing && !conn->paused && (block = conn->kept) != NULL) {
+		size_t len = block->end - block->start;
+		size_t used = deliver(conn, block->data + block->start, len);
+
+		if (conn->closing)
+			return;
+		block->start += (uint32_t)used;
+		if (used < len)
+			continue;
+		conn->kept = block->next;
+		tg_blocks_put(&conn->loop->large, block);
+	}
+}
+
+static void
+stop_reading(struct tg_conn *conn)
+{
+	if (conn->reading)
+		uv_read_stop(&conn->uv.stream);
+	conn->reading = false;
+}
+
+static void
+on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct tg_conn *conn = handle->data;
+
+	(void)suggested;
+	buf->base = conn->loop->read_buffer;
+	buf->len = TG_READ_SIZE;
+}
+
+static void
+end(struct tg_conn *conn, int status)
+{
+	if (conn->ended || conn->closing)
+		return;
+	conn->ended = true;
+	conn->paused = true;
+	stop_reading(conn);
+	conn->ops->on_end(conn, status);
+}
+
+static void
+on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+	struct tg_conn *conn = stream->data;
+	size_t used;
+
+	TG_CHECK(conn, CONN_MAGIC);
+	if (nread <= 0) {
+		if (nread < 0)
+			end(conn, nread == UV_EOF ? 0 : (int)nread);
+		return;
+	}
+	used = deliver(conn, buf->base, (size_t)nread);
+	if (conn->closing)
+		return;
+	if (used < (size_t)nread) {
+		if (!keep(conn, buf->base + used, (size_t)nread - used)) {
+			end(conn, UV_ENOMEM);
+			return;
+		}
+		offer_kept(conn);
+	}
+	if (conn->paused && !conn->closing)
+		stop_reading(conn);
+}
+
+static void
+start_reading(struct tg_conn *conn)
+{
+	if (conn->reading || conn->paused || conn->closing || conn->ended || conn->kept != NULL)
+		return;
+	conn->reading = uv_read_start(&conn->uv.stream, on_alloc, on_read) == 0;
+	tg_assert(conn->reading); /* fails for a handle that is no open stream only */
+}
+
+void
+tg_conn_resume(struct tg_conn *conn)
+{
+	TG_CHECK(conn, CONN_MAGIC);
+	if (conn->closing || conn->ended)
+		return;
+	conn->paused = false;
+	conn->resumed = true;
+	if (conn->delivering)
+		return; /* the delivering frame goes on */
+	offer_kept(conn);
+	start_reading(conn);
+}
+
+void
+tg_conn_pause(struct tg_conn *conn)
+{
+	TG_CHECK(conn, CONN_MAGIC);
+	conn->paused = true;
+	if (!conn->delivering && !conn->closing)
+		stop_reading(conn);
+}
+
+bool
+tg_conn_quiet(const struct tg_conn *conn)
+{
+	uv_os_fd_t fd;
+	char byte;
+
+	if (conn->closing || conn->ended || uv_fileno(&conn->uv.handle, &fd) != 0)
+		return false;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+static void
+free_write(struct pending_write *pending, struct tg_loop *loop)
+{
+	for (unsigned i = pending->blocks; i-- > 0;)
+		tg_blocks_put(&loop->large, pending->block[i]);
+}
+
+static void
+on_written(uv_write_t *req, int status)
+{
+	struct pending_write *pending = tg_container_of(req, struct pending_write, req);
+	struct tg_conn *conn = pending->conn;
+
+	TG_CHECK(conn, CONN_MAGIC);
+	conn->queued -= pending->len;
+	free_write(pending, conn->loop);
+	if (conn->closing)
+		return;
+	if (status < 0 && !conn->reading)
+		end(conn, status); /* else the reader meets it, after what the peer had sent */
+	else if (status == 0 && conn->queued == 0)
+		conn->ops->on_drain(conn);
+}
+
+/* Copy the parts, but for the first `skip` bytes, into blocks; NULL: out of memory. */
+static struct pending_write *
+copy_parts(struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip,
+    uv_buf_t *bufs)
+{
+	struct tg_blocks *pool = &conn->loop->large;
+	struct pending_write *pending = tg_blocks_get(pool);
+
+	if (pending == NULL)
+		return NULL;
+	pending->conn = conn;
+	pending->len = 0;
+	pending->blocks = 1;
+	pending->block[0] = pending;
+	bufs[0] = uv_buf_init(pending->data, 0);
+	size_t room = TG_LARGE_BLOCK - sizeof(*pending);
+	for (unsigned i = 0; i < count; i++) {
+		const char *from = parts[i].ptr;
+		size_t len = parts[i].len;
+		size_t drop = skip < len ? skip : len;
+
+		skip -= drop;
+		from += drop;
+		len -= drop;
+		while (len > 0) {
+			size_t n = len < room ? len : room;
+			uv_buf_t *buf = &bufs[pending->blocks - 1];
+
+			if (n == 0) {
+				void *block = pending->blocks < WRITE_BLOCKS ? tg_blocks_get(pool)
+									     : NULL;
+				if (block == NULL) {
+					free_write(pending, conn->loop);
+					return NULL;
+				}
+				pending->block[pending->blocks] = block;
+				bufs[pending->blocks++] = uv_buf_init(block, 0);
+				room = TG_LARGE_BLOCK;
+				continue;
+			}
+			memcpy(buf->base + buf->len, from, n);
+			buf->len += n;
+			pending->len += (uint32_t)n;
+			room -= n;
+			from += n;
+			len -= n;
+		}
+	}
+	return pending;
+}
+
+static int
+queue_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip)
+{
+	uv_buf_t bufs[WRITE_BLOCKS];
+	struct pending_write *pending = copy_parts(conn, parts, count, skip, bufs);
+	unsigned blocks;
+	int err;
+
+	if (pending == NULL)
+		return UV_ENOMEM;
+	blocks = pending->blocks;
+	conn->queued += pending->len;
+	err = uv_write(&pending->req, &conn->uv.stream, bufs, blocks, on_written);
+	if (err != 0) {
+		conn->queued -= pending->len;
+		free_write(pending, conn->loop);
+	}
+	return err;
+}
+
+int
+tg_conn_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count)
+{
+	uv_buf_t bufs[MAX_PARTS];
+	size_t total = 0;
+	int written = 0;
+
+	TG_CHECK(conn, CONN_MAGIC);
+	tg_assert(count <= MAX_PARTS);
+	if (conn->closing)
+		return UV_ECANCELED;
+	for (unsigned i = 0; i < count; i++) {
+		bufs[i] = uv_buf_init((char *)(uintptr_t)parts[i].ptr, (unsigned)parts[i].len);
+		total += parts[i].len;
+	}
+	if (total == 0)
+		return 0;
+	if (conn->queued == 0) {
+		written = uv_try_write(&conn->uv.stream, bufs, count);
+		if (written == UV_EAGAIN)
+			written = 0;
+		if (written < 0)
+			return written;
+		if ((size_t)written == total)
+			return 0;
+	}
+	return queue_write(conn, parts, count, (size_t)written);
+}
+
+void
+tg_conn_shutdown(struct tg_conn *conn)
+{
+	uv_os_fd_t fd;
+
+	tg_assert(conn->queued == 0);
+	if (!conn->closing && uv_fileno(&conn->uv.handle, &fd) == 0)
+		shutdown(fd, SHUT_WR);
+}
+
+/* --- open and close ----------------------------------------------------------------------- */
+
+static void
+init(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, bool is_pipe)
+{
+	memset(conn, 0, sizeof(*conn));
+	conn->magic = CONN_MAGIC;
+	conn->loop = loop;
+	conn->ops = ops;
+	conn->paused = true;
+	conn->is_pipe = is_pipe;
+	if (is_pipe)
+		uv_pipe_init(&loop->uv, &conn->uv.pipe, 0);
+	else
+		uv_tcp_init(&loop->uv, &conn->uv.tcp);
+	conn->uv.handle.data = conn;
+}
+
+static void
+on_handle_closed(uv_handle_t *handle)
+{
+	struct tg_conn *conn = handle->data;
+
+	TG_CHECK(conn, CONN_MAGIC);
+	drop_kept(conn); /* not earlier: on_data may stand below the one who closes */
+	conn->magic = 0;
+	conn->ops->on_closed(conn);
+}
+
+void
+tg_conn_close(struct tg_conn *conn)
+{
+	TG_CHECK(conn, CONN_MAGIC);
+	if (conn->closing)
+		return;
+	conn->closing = true;
+	conn->reading = false;
+	uv_close(&conn->uv.handle, on_handle_closed);
+}
+
+int
+tg_conn_accept(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, int fd,
+    bool is_unix)
+{
+	int err;
+
+	init(conn, loop, ops, is_unix);
+	err = is_unix ? uv_pipe_open(&conn->uv.pipe, fd) : uv_tcp_open(&conn->uv.tcp, fd);
+	if (err != 0)
+		close(fd);
+	else if (!is_unix)
+		err = uv_tcp_nodelay(&conn->uv.tcp, 1);
+	if (err != 0)
+		tg_conn_close(conn);
+	return err;
+}
+
+static void
+on_connected(uv_connect_t *req, int status)
+{
+	struct tg_conn *conn = req->data;
+
+	TG_CHECK(conn, CONN_MAGIC);
+	tg_blocks_put(&conn->loop->small, req);
+	if (conn->closing)
+		return;
+	if (status == 0 && !conn->is_pipe)
+		uv_tcp_nodelay(&conn->uv.tcp, 1);
+	conn->ops->on_connect(conn, status);
+}
+
+int
+tg_conn_connect(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops,
+    const struct tg_addr *to)
+{
+	uv_connect_t *req;
+	int err = 0;
+
+	init(conn, loop, ops, to->sa.sa_family == AF_UNIX);
+	req = tg_blocks_get(&loop->small);
+	if (req == NULL) {
+		tg_conn_close(conn);
+		return UV_ENOMEM;
+	}
+	req->data = conn;
+	if (conn->is_pipe) /* errors come by the callback */
+		uv_pipe_connect(req, &conn->uv.pipe, to->un.sun_path, on_connected);
+	else
+		err = uv_tcp_connect(req, &conn->uv.tcp, &to->sa, on_connected);
+	if (err != 0) {
+		tg_blocks_put(&loop->small, req);
+		tg_conn_close(conn);
+	}
+	return err;
+}
+
+int
+tg_conn_peer(const struct tg_conn *conn, struct tg_addr *out)
+{
+	int len = (int)sizeof(out->un);
+
+	if (conn->is_pipe) {
+		out->un.sun_family = AF_UNIX;
+		out->un.sun_path[0] = '\0';
+		out->len = sizeof(out->un.sun_family);
+		return 0;
+	}
+	int err = uv_tcp_getpeername(&conn->uv.tcp, &out->sa, &len);
+	out->len = (socklen_t)len;
+	return err;
+}

@@ -1,10 +1,10 @@
-/* The HTTP/1 codec: bytes to heads and bodies (by llhttp, in strict mode) and back.
+/* The HTTP/1 codec: bytes to heads and bodies and back.
  *
- * llhttp splits; the judgement is ours. Whatever it lets through that RFC 9112 forbids is
- * refused here: bare CR or LF in a head, NUL, obs-fold, white space before a colon,
- * Content-Length beside Transfer-Encoding, more than one Content-Length or Host, a transfer
- * coding that is not exactly "chunked", a target that disagrees with Host. The result does not
- * depend on how the bytes arrive.
+ * llhttp, in strict mode, splits heads; the judgement is ours. Whatever it lets through that RFC
+ * 9112 forbids is refused here: bare CR or LF in a head, NUL, obs-fold, white space before a
+ * colon, Content-Length beside Transfer-Encoding, more than one Content-Length or Host, a
+ * transfer coding that is not exactly "chunked", a target that disagrees with Host. The result
+ * does not depend on how the bytes arrive.
  *
  * A head is copied into the arena as it arrives, so it outlives the read buffer. A body is
  * never copied: it is decoded in place, in the caller's buffer.
@@ -26,20 +26,21 @@ struct tg_http1 { /* private but for being embedded */
 	llhttp_t parser;
 	const struct tg_http1_limits *limits;
 	struct tg_head *head;
-	char *bytes; /* the head as read so far, in the arena */
-	uint32_t len, cap;
-	uint32_t mark;    /* offset in bytes of the token that llhttp is in */
-	uint64_t left;    /* bytes of a TG_FRAMING_LENGTH body still to come */
-	char *body;       /* where the next decoded byte of a chunked body goes */
-	uint32_t trailer; /* bytes of the trailer section so far; limited like a head */
-	int error;        /* enum tg_http_error once refused, and for ever after */
+	char *bytes;       /* the head as read so far, in the arena */
+	uint32_t len, cap; /* cap 0: bytes are the caller's, for the length of one call */
+	uint32_t mark;     /* a head: offset in bytes of what was not yet looked at; a chunked
+	                      body: digits of the size, or fields of the trailer section */
+	uint32_t overhead; /* bytes of chunk extensions or trailers; limited like a head */
+	uint64_t left;     /* bytes still to come of a TG_FRAMING_LENGTH body or of a chunk */
+	int error;         /* enum tg_http_error once refused, and for ever after */
 	uint8_t state;
+	bool in_field; /* the name of the last field has begun, its value has not ended */
 	bool is_response;
 	bool no_body; /* a response to HEAD */
 };
 
-/* Begin to read a message. `head` is filled; all of the head lives in head->arena. `limits`
- * must outlive the parser. For a response, `request_method` decides whether a body follows
+/* Begin to read a message. `head` is emptied and then filled; all of it lives in head->arena,
+ * which must be set. `limits` must outlive the parser. For a response, `request_method` decides whether a body follows
  * (RFC 9112 §6.3). Leading empty lines before a request line are skipped (RFC 9112 §2.2). */
 void tg_http1_request_init(
     struct tg_http1 *http, const struct tg_http1_limits *limits, struct tg_head *head);

@@ -1,0 +1,35 @@
+/* Bodies: where they end. */
+#include "http/http1_private.h"
+
+int
+tg_http1_body(struct tg_http1 *http, char *data, size_t len, size_t *used, struct tg_str *body)
+{
+	*used = 0;
+	*body = (struct tg_str){ data, 0 };
+	if (http->error != 0)
+		return http->error;
+	tg_assert(http->state > TG_HTTP1_LINES);
+	if (http->state == TG_HTTP1_DONE)
+		return 1;
+	if (http->head->framing == TG_FRAMING_CHUNKED)
+		return tg_http1_chunked(http, data, len, used, body);
+	if (http->head->framing == TG_FRAMING_LENGTH && len > http->left)
+		len = (size_t)http->left;
+	*used = len;
+	body->len = len;
+	if (http->head->framing == TG_FRAMING_CLOSE)
+		return 0;
+	http->left -= len;
+	if (http->left == 0)
+		http->state = TG_HTTP1_DONE;
+	return http->state == TG_HTTP1_DONE;
+}
+
+bool
+tg_http1_complete_at_eof(const struct tg_http1 *http)
+{
+	if (http->error != 0)
+		return false;
+	return http->state == TG_HTTP1_DONE ||
+	    (http->state == TG_HTTP1_BODY && http->head->framing == TG_FRAMING_CLOSE);
+}

@@ -1,0 +1,41 @@
+-- default: what HAProxy does with `retries 3` and `option redispatch`, without its waiting.
+-- Nothing is repeated unless that is safe (RFC 9110 section 9.2.2), and at most `retries` times.
+-- A refused or failed connection answers at once, so its server is asked again at once, which
+-- keeps a sticky client where its session is; the last retry, or the first after the server was
+-- found down, goes to another. A server that let the connection time out, or closed it without an
+-- answer, has shown what it is worth now: the next try goes elsewhere. A silent server (504) and a
+-- malformed answer (502) are final: the request was seen, and another server would wait as long.
+local M = {}
+
+M.options = {
+    retries = { type = "integer", default = 3, min = 0 }, -- repeats after the first try; 0: none
+    redispatch = { type = "boolean", default = true }, -- may a repeat go to another server?
+}
+
+local SAME, OTHER = "same server first", "another server"
+
+local FAILURES = { -- all others are final
+    connect_refused = SAME,
+    connect_failed = SAME,
+    connect_timeout = OTHER,
+    server_closed = OTHER,
+}
+
+local function decide(failure, retries, redispatch)
+    local where = FAILURES[failure.kind]
+    if not where or not failure.safe or failure.attempts > retries then return "give up" end
+    if not redispatch then return "retry" end
+    if where == OTHER or failure.attempts == retries or not failure.server.usable then
+        return "redispatch"
+    end
+    return "retry"
+end
+
+function M.new(_, options)
+    local retries, redispatch = options.retries, options.redispatch
+    return function(_, failure)
+        return decide(failure, retries, redispatch)
+    end
+end
+
+return M

@@ -1,0 +1,169 @@
+-- Log lines of a request given as plain values.
+local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
+local cjson = require "cjson"
+
+local function format(name)
+    return dofile(root .. "scripts/log/" .. name .. ".lua").new({})
+end
+
+local NONE = {}
+
+-- A request that went well, with `changes`; NONE makes a field nil.
+local function request(changes)
+    local req = {
+        client = "10.0.1.2", client_port = 33317, listener = "*:80", backend = "static",
+        server = { name = "srv1" }, started = os.time {
+            year = 2009, month = 2, day = 6, hour = 12, min = 14, sec = 14 } + 0.655,
+        head_ms = 10, wait_ms = 0, connect_ms = 30, response_ms = 69, total_ms = 109,
+        status = 200, bytes_in = 0, bytes_out = 2750, retries = 0, redispatched = false,
+        reused = false, end_name = "ok", end_code = "--", method = "GET", target = "/index.html",
+        version = "1.1", host = "1wt.eu", headers = {},
+    }
+    for name, value in pairs(changes or {}) do
+        if value == NONE then req[name] = nil else req[name] = value end
+    end
+    return req
+end
+
+-- As it is after a timeout in the head: nothing was read, nothing answered.
+local function unread(changes)
+    local all = { backend = NONE, server = NONE, method = NONE, target = NONE, host = NONE,
+        version = "0.0", status = 0, bytes_out = 0, head_ms = -1, wait_ms = -1, connect_ms = -1,
+        response_ms = -1, total_ms = 5000, end_name = "client_gone", end_code = "CR" }
+    for name, value in pairs(changes or {}) do all[name] = value end
+    return request(all)
+end
+
+local EVIL = 'a"b\\c\r\nd\te\27[2J\0\127\128\255#é'
+
+describe("log/httplog", function()
+    local line = format "httplog"
+
+    it("is the line of HAProxy's manual (section 8.2.3)", function()
+        assert.equal('10.0.1.2:33317 [06/Feb/2009:12:14:14.655] *:80 static/srv1 10/0/30/69/109 200 2750 '
+            .. '- - ---- 0/0/0/0/0 0/0 "GET /index.html HTTP/1.1"', line(request()))
+    end)
+
+    it("marks a retry that went to another server", function()
+        local text = line(request { retries = 3, redispatched = true, end_code = "SC" })
+        assert.is_truthy(text:find(" - - SC-- 0/0/0/0/+3 0/0 ", 1, true))
+        assert.is_truthy(line(request { retries = 2 }):find(" 0/0/0/0/2 0/0 ", 1, true))
+    end)
+
+    it("writes what was never reached as HAProxy does", function()
+        local rest = '.- %*:80 %*:80/<NOSRV> %-1/%-1/%-1/%-1/5000 %-1 0 %- %- CR%-%- 0/0/0/0/0 0/0 "<BADREQ>"$'
+        assert.is_truthy(line(unread()):find(rest))
+        assert.is_truthy(line(unread { method = "", target = "", status = NONE }):find(rest))
+    end)
+
+    it("encodes bytes that could forge a line or confuse a terminal", function()
+        local text = line(request { target = "/" .. EVIL, method = 'G"T' })
+        assert.is_truthy(text:find('"G#22T /a#22b\\c#0D#0Ad#09e#1B[2J#00#7F#80#FF#23#C3#A9 HTTP/1.1"', 1, true))
+    end)
+
+    it("keeps the date when the second changes and the milliseconds when it does not", function()
+        local base = request().started
+        local function date(offset) return line(request { started = base + offset }):match("%[(.-)%]") end
+        assert.equal("06/Feb/2009:12:14:14.655", date(0))
+        assert.equal("06/Feb/2009:12:14:14.660", date(0.005))
+        assert.equal("06/Feb/2009:12:14:15.004", date(0.349))
+        assert.equal("06/Feb/2009:12:14:14.999", date(0.344))
+        assert.equal("06/Feb/2009:12:14:15.000", date(0.3449999))
+    end)
+end)
+
+describe("log/combined", function()
+    local line = format "combined"
+
+    it("is Apache's combined format", function()
+        local zone = os.date("%z", request().started)
+        assert.equal('10.0.1.2 - - [06/Feb/2009:12:14:14 ' .. zone .. '] "GET /index.html HTTP/1.1" 200 2750 '
+            .. '"http://a/" "curl/8"',
+            line(request { headers = { Referer = "http://a/", ["User-Agent"] = "curl/8" } }))
+    end)
+
+    it("writes a dash for what is not there", function()
+        assert.is_truthy(line(unread()):find('] "-" - - "-" "-"', 1, true))
+        assert.is_truthy(line(unread { method = "", target = "", status = NONE }):find('] "-" - - "-" "-"', 1, true))
+    end)
+
+    it("escapes as Apache does what could forge a line or confuse a terminal", function()
+        local escaped = [[a\"b\\c\r\nd\te\x1b[2J\x00\x7f\x80\xff#\xc3\xa9]]
+        local text = line(request { target = "/" .. EVIL, method = 'G"T',
+            headers = { Referer = EVIL, ["User-Agent"] = EVIL } })
+        assert.is_truthy(text:find('"G\\"T /' .. escaped .. ' HTTP/1.1"', 1, true))
+        assert.is_truthy(text:find('"' .. escaped .. '" "' .. escaped .. '"', 1, true))
+        assert.is_nil(text:find("[%z\1-\31\127-\255]"))
+    end)
+
+    it("writes the date of each request's own second", function()
+        local base = request().started
+        line(request())
+        assert.is_truthy(line(request { started = base + 1 }):find("12:14:15 ", 1, true))
+    end)
+end)
+
+describe("log/json", function()
+    local line = format "json"
+
+    it("holds every field", function()
+        local record = cjson.decode(line(request { started = 1233922454.655, bytes_in = 12, retries = 1,
+            redispatched = true, reused = true, headers = { Referer = "http://a/", ["User-Agent"] = "curl/8" } }))
+        assert.same({
+            time = "2009-02-06T12:14:14.655Z", client = "10.0.1.2", client_port = 33317, listener = "*:80",
+            method = "GET", host = "1wt.eu", target = "/index.html", version = "1.1", status = 200,
+            bytes_in = 12, bytes_out = 2750, backend = "static", server = "srv1", head_ms = 10, wait_ms = 0,
+            connect_ms = 30, response_ms = 69, total_ms = 109, retries = 1, redispatched = true,
+            reused = true, ["end"] = "ok", end_code = "--", referer = "http://a/", user_agent = "curl/8",
+        }, record)
+    end)
+
+    it("writes null for what is not known", function()
+        for _, req in ipairs { unread(), unread { method = "", target = "", host = "", status = NONE } } do
+            local record = cjson.decode(line(req))
+            for _, name in ipairs { "method", "target", "host", "version", "status", "backend", "server",
+                "head_ms", "wait_ms", "connect_ms", "response_ms", "referer", "user_agent" } do
+                assert.equal(cjson.null, record[name], name)
+            end
+            assert.equal(5000, record.total_ms)
+            assert.equal("CR", record.end_code)
+        end
+    end)
+
+    it("is one line and valid, whatever bytes come", function()
+        local all = {}
+        for byte = 0, 255 do all[byte + 1] = string.char(byte) end
+        local text = line(request { target = table.concat(all), headers = { Referer = EVIL } })
+        assert.is_nil(text:find("[%z\1-\31]"))
+        local target = cjson.decode(text).target
+        assert.equal("\0\1\2", target:sub(1, 3))
+        assert.equal('"', target:sub(35, 35))
+        assert.equal("\194\128\194\129", target:sub(129, 132)) -- bytes 128 and 129 as U+0080, U+0081
+    end)
+
+    local function written(bytes)
+        return line(request { target = bytes }):match('"target":"(.-)","version"')
+    end
+
+    it("leaves UTF-8 as it is", function()
+        for _, text in ipairs { "é", "€", "𝄞", "\239\191\191", "\244\143\191\191", "\237\159\191", "a/é/b" } do
+            assert.equal(text, written(text))
+        end
+    end)
+
+    it("writes byte by byte what only looks like UTF-8", function()
+        assert.equal([[\u00c0\u0080]], written "\192\128") -- overlong
+        assert.equal([[\u00e0\u0080\u0080]], written "\224\128\128") -- overlong
+        assert.equal([[\u00f0\u0080\u0080\u0080]], written "\240\128\128\128") -- overlong
+        assert.equal([[\u00ed\u00a0\u0080]], written "\237\160\128") -- surrogate
+        assert.equal([[\u00f4\u0090\u0080\u0080]], written "\244\144\128\128") -- above U+10FFFF
+        assert.equal([[\u00e2\u0082]], written "\226\130") -- cut off
+        assert.equal([[\u00e2\u0082a]], written "\226\130a")
+        assert.equal([[\u0080x\u00ff]], written "\128x\255")
+        assert.equal([[\u00c3é]], written "\195é")
+    end)
+
+    it("escapes quotes, backslashes and control characters", function()
+        assert.equal([[a\"b\\c\r\nd\te\u001b[2J\u0000]], written 'a"b\\c\r\nd\te\27[2J\0')
+    end)
+end)

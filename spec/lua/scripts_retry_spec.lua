@@ -1,0 +1,73 @@
+-- What is repeated, where, and how often.
+local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
+local default = dofile(root .. "scripts/retry/default.lua")
+
+local function policy(options)
+    options = options or {}
+    if options.redispatch == nil then options.redispatch = true end
+    return default.new({}, { retries = options.retries or 3, redispatch = options.redispatch })
+end
+
+local function failed(kind, changes)
+    local failure = { kind = kind, server = { usable = true }, attempts = 1, safe = true, sent = false }
+    for name, value in pairs(changes or {}) do failure[name] = value end
+    return failure
+end
+
+-- The verdicts until it gives up.
+local function course(decide, kind, changes)
+    local verdicts = {}
+    for attempts = 1, 10 do
+        local failure = failed(kind, changes)
+        failure.attempts = attempts
+        verdicts[attempts] = decide(nil, failure)
+        if verdicts[attempts] == "give up" then break end
+    end
+    return table.concat(verdicts, ", ")
+end
+
+describe("retry/default", function()
+    it("asks a server that refuses again, then another, then gives up", function()
+        assert.equal("retry, retry, redispatch, give up", course(policy(), "connect_refused"))
+        assert.equal("retry, retry, redispatch, give up", course(policy(), "connect_failed"))
+    end)
+
+    it("leaves a server that was found down at once", function()
+        assert.equal("redispatch, redispatch, redispatch, give up",
+            course(policy(), "connect_refused", { server = { usable = false } }))
+    end)
+
+    it("does not wait twice for a server that does not accept", function()
+        assert.equal("redispatch", policy()(nil, failed "connect_timeout"))
+    end)
+
+    it("takes a request elsewhere that was closed without an answer", function()
+        assert.equal("redispatch", policy()(nil, failed("server_closed", { sent = true })))
+    end)
+
+    it("never repeats what is not safe to repeat", function()
+        for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "server_closed" } do
+            assert.equal("give up", policy()(nil, failed(kind, { safe = false, sent = true })))
+        end
+    end)
+
+    it("takes silence, a malformed answer and what it does not know as final", function()
+        for _, kind in ipairs { "server_timeout", "bad_response", "brand_new_failure" } do
+            assert.equal("give up", policy()(nil, failed(kind)))
+        end
+    end)
+
+    it("never retries with retries = 0", function()
+        assert.equal("give up", course(policy { retries = 0 }, "connect_refused"))
+    end)
+
+    it("goes elsewhere with the only retry", function()
+        assert.equal("redispatch, give up", course(policy { retries = 1 }, "connect_refused"))
+    end)
+
+    it("stays with the server with redispatch = false", function()
+        local decide = policy { redispatch = false }
+        assert.equal("retry, retry, retry, give up", course(decide, "connect_refused"))
+        assert.equal("retry, retry, retry, give up", course(decide, "connect_timeout"))
+    end)
+end)

@@ -1,0 +1,39 @@
+-- The proxies that are compared, and how one is started. A peer is a file in peers/:
+--
+--     name      its row in the table
+--     missing   (bench) → why it cannot run here; nil: it can
+--     command   (site) → argv, after writing its files into site.dir
+--     heap      optional: (site) → bytes in use on its heap, or nil
+--
+-- A site is one running peer: dir, port (where it listens), origins (two server ports),
+-- workload, bench; and once started, child.
+local process = require "process"
+
+local M = {}
+
+M.names = { "relay", "nginx", "haproxy", "nginx-lua", "haproxy-lua", "tidegate" }
+
+function M.all()
+    local peers = {}
+    for i, name in ipairs(M.names) do peers[i] = require("peers." .. name) end
+    return peers
+end
+
+--- A running site, or nil and why not; `true` as third result if that is a failure and
+--- not just something that is not installed.
+function M.start(peer, bench, workload, origin)
+    local missing = peer.missing and peer.missing(bench)
+    if missing then return nil, peer.name .. " skipped: " .. missing, false end
+
+    local site = {
+        peer = peer, bench = bench, workload = workload, origins = origin.ports,
+        port = process.free_port(), dir = bench.directory(workload.name .. "." .. peer.name),
+    }
+    site.child = process.start(peer.command(site), site.dir .. "/log")
+    if process.await(site.child, 5, function() return process.listens(site.port) end) then return site end
+
+    process.stop(site.child)
+    return nil, peer.name .. " did not start: " .. process.last_line(site.child), true
+end
+
+return M

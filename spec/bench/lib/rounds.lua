@@ -1,0 +1,138 @@
+-- Interleaved rounds of wrk against all proxies. They run side by side, one of them under
+-- load at a time, in an order that rotates each round: what else the machine does meanwhile
+-- is shared out among them. Each figure is the median of its rounds.
+--
+-- What a workload may say: path ("/"), clients (64), headers, wrk_script.
+local cjson = require "cjson"
+local peers = require "peers"
+local process = require "process"
+local report = require "report"
+
+local M = {}
+
+local COLUMNS = {
+    { key = "name", title = "proxy" },
+    { key = "user", title = "user µs", digits = 1 },
+    { key = "system", title = "system µs", digits = 1 },
+    { key = "total", title = "**total µs per request**", digits = 1 },
+    { key = "vs_relay", title = "÷ relay", digits = 2 },
+    { key = "vs_nginx", title = "÷ nginx", digits = 2 },
+    { key = "spread", title = "spread %", digits = 0 },
+    { key = "rate", title = "requests/s", digits = 0 },
+    { key = "p50", title = "p50 µs", digits = 0 },
+    { key = "p99", title = "p99 µs", digits = 0 },
+    { key = "resident", title = "RSS kB", digits = 0 },
+    { key = "errors", title = "errors", digits = 0 },
+}
+
+local function wrk(site, seconds)
+    local w = site.workload
+    local argv = { "wrk", "-t1", "-c" .. (w.clients or 64), "-d" .. seconds .. "s", "--latency",
+        "-s", w.wrk_script or site.bench.here .. "/lib/wrk.lua" }
+    for _, header in ipairs(w.headers or {}) do
+        argv[#argv + 1] = "-H"
+        argv[#argv + 1] = header
+    end
+    argv[#argv + 1] = ("http://127.0.0.1:%d%s"):format(site.port, w.path or "/")
+
+    local text, why = process.run(argv, site.dir .. "/wrk.log", seconds + 20)
+    local result = text and text:match("RESULT (%b{})")
+    if not process.alive(site.child) then return nil, "died under load: " .. process.last_line(site.child) end
+    if not result then return nil, "could not be measured: " .. (why or text:gsub("%s+$", "")) end
+    result = cjson.decode(result)
+    if result.requests == 0 then return nil, "answered no request" end
+    return result
+end
+
+--- Let the proxy reach its steady state, pools filled and traces compiled: true, or nil
+--- and what went wrong.
+function M.warm_up(site)
+    local load, why = wrk(site, 1)
+    return load and true, why
+end
+
+local function measure(site, seconds)
+    local before = process.cost(site.child)
+    local load, why = wrk(site, seconds)
+    if not load then return nil, why end
+    local after = process.cost(site.child)
+
+    local total = (after.total - before.total) / load.requests / 1000
+    local user, system = after.user - before.user, after.system - before.system
+    local share = user + system > 0 and user / (user + system) or 0
+    return {
+        user = total * share,
+        system = total * (1 - share),
+        total = total,
+        rate = load.requests / load.seconds,
+        p50 = load.p50,
+        p99 = load.p99,
+        resident = process.resident_kb(site.child),
+        errors = load.errors,
+    }
+end
+
+local function summary(site)
+    local row = { name = site.peer.name, rounds = site.rounds }
+    for key in pairs(site.rounds[1]) do
+        row[key] = report.median(report.pluck(site.rounds, key))
+    end
+    local totals = report.pluck(site.rounds, "total")
+    row.spread = (math.max(unpack(totals)) - math.min(unpack(totals))) / row.total * 100
+    row.errors = 0
+    for _, round in ipairs(site.rounds) do row.errors = row.errors + round.errors end
+    return row
+end
+
+local function compare(rows, with, key)
+    for _, base in ipairs(rows) do
+        if base.name == with then
+            for _, row in ipairs(rows) do row[key] = row.total / base.total end
+        end
+    end
+end
+
+local function start_all(bench, workload, origin, notes)
+    local sites = {}
+    for _, peer in ipairs(bench.peers) do
+        local site, why, failed = peers.start(peer, bench, workload, origin)
+        if site then
+            site.rounds = {}
+            sites[#sites + 1] = site
+            why = select(2, M.warm_up(site))
+            site.dead, failed = why ~= nil, true
+            if why then why = peer.name .. " " .. why end
+        end
+        if why then bench.note(notes, why, failed) end
+    end
+    return sites
+end
+
+function M.run(bench, workload, origin)
+    local notes = {}
+    local sites = start_all(bench, workload, origin, notes)
+    for round = 1, bench.rounds do
+        for i = 1, #sites do
+            local site = sites[(i + round - 2) % #sites + 1]
+            local figures, why
+            if not site.dead then figures, why = measure(site, bench.seconds) end
+            if why then
+                site.dead = true
+                bench.note(notes, site.peer.name .. " " .. why, true)
+            end
+            site.rounds[#site.rounds + 1] = figures
+        end
+        bench.progress(("%s: round %d of %d"):format(workload.name, round, bench.rounds))
+    end
+
+    local rows = {}
+    for _, site in ipairs(sites) do
+        process.stop(site.child)
+        if #site.rounds > 0 then rows[#rows + 1] = summary(site) end
+    end
+    compare(rows, "relay", "vs_relay")
+    compare(rows, "nginx", "vs_nginx")
+    return { columns = COLUMNS, rows = rows, notes = notes }
+end
+
+return M

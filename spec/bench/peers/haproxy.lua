@@ -1,0 +1,33 @@
+-- HAProxy: one thread, every server connection shared among clients, checks as Tidegate's.
+local process = require "process"
+
+local CONFIG = [[
+global
+    nbthread 1
+    maxconn %d
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 50s
+    timeout http-keep-alive 1h
+    http-reuse always
+frontend gate
+    bind 127.0.0.1:%d backlog 4096
+    default_backend web
+backend web
+    balance roundrobin
+    option httpchk GET /
+    default-server check inter 2s rise 2 fall 3
+    server a 127.0.0.1:%d
+    server b 127.0.0.1:%d
+]]
+
+return {
+    name = "haproxy",
+    missing = function(bench) return bench.not_in_path "haproxy" end,
+    command = function(site)
+        local config = CONFIG:format(site.bench.most_clients + 128, site.port, site.origins[1], site.origins[2])
+        return { "haproxy", "-db", "-f", process.spit(site.dir .. "/haproxy.cfg", config) }
+    end,
+}

@@ -1,0 +1,30 @@
+-- nginx as its documentation advises for keep-alive upstreams:
+-- HTTP/1.1, an empty Connection field, and as many idle connections as there are clients.
+local nginx = require "nginx"
+
+local HTTP = [[
+    upstream web {
+        server 127.0.0.1:%d;
+        server 127.0.0.1:%d;
+        keepalive 128;
+        keepalive_requests 1000000000;
+        keepalive_timeout 1h;
+    }
+    server {
+        listen 127.0.0.1:%d backlog=4096;
+        location / {
+            proxy_pass http://web;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+]]
+
+return {
+    name = "nginx",
+    missing = function(bench) return bench.not_in_path "nginx" end,
+    command = function(site)
+        local http = HTTP:format(site.origins[1], site.origins[2], site.port)
+        return nginx.command(site.dir, site.bench.most_clients, http)
+    end,
+}

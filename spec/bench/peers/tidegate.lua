@@ -1,0 +1,44 @@
+-- Tidegate with its default scripts: a route function, round robin in Lua, checks on.
+local cjson = require "cjson"
+local process = require "process"
+
+local CONFIG = [[
+local tide = require "tidegate"
+
+tide.process { control = "%s" }
+
+local web = tide.backend("web", {
+    balance = "roundrobin",
+    check = { "http", path = "/", interval = "2s", rise = 2, fall = 3 },
+    servers = { { "a", "127.0.0.1:%d" }, { "b", "127.0.0.1:%d" } },
+})
+local api = tide.backend("api", { servers = { { "a", "127.0.0.1:1" } } })
+
+tide.listen("127.0.0.1:%d", {
+    route = function(req)
+        if req.path:sub(1, 5) == "/api/" then return api end
+        return web
+    end,
+})
+]]
+
+local function control(site)
+    return site.dir .. "/control.sock"
+end
+
+return {
+    name = "tidegate",
+    missing = function(bench)
+        return not bench.tidegate and bench.tidegate_path .. " is not built" or nil
+    end,
+    command = function(site)
+        local config = CONFIG:format(control(site), site.origins[1], site.origins[2], site.port)
+        return { site.bench.tidegate, "run", process.spit(site.dir .. "/gate.lua", config), "--workers", "1" }
+    end,
+    heap = function(site)
+        local argv = { site.bench.tidegate, "stats", "--control", control(site) }
+        local text = process.run(argv, site.dir .. "/stats.log", 5)
+        local ok, stats = pcall(cjson.decode, text and text:match("%b{}") or "")
+        return ok and (stats.heap_bytes or stats.process and stats.process.heap_bytes) or nil
+    end,
+}

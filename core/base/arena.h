@@ -26,7 +26,8 @@ void tg_arena_init(struct tg_arena *arena, struct tg_blocks *blocks);
 /* `size` bytes, aligned to 8, not zeroed; NULL when memory is out. 0 gives a valid pointer. */
 TG_MUST_USE void *tg_arena_alloc(struct tg_arena *arena, size_t size);
 
-/* A copy of `from`, terminated by NUL (not counted in len); ptr is NULL when memory is out. */
+/* A copy of `from`, terminated by NUL (not counted in len); ptr is NULL only when memory is out:
+ * the absent view is copied as an empty string. */
 TG_MUST_USE struct tg_str tg_arena_copy(struct tg_arena *arena, struct tg_str from);
 
 /* Free everything; the arena is as after init. */

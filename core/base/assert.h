@@ -4,6 +4,8 @@
 #ifndef TG_BASE_ASSERT_H
 #define TG_BASE_ASSERT_H
 
+#include <stddef.h>
+
 /* Print where and what, then abort. */
 _Noreturn void tg_assert_fail(const char *what, const char *file, int line);
 

@@ -26,6 +26,7 @@ void tg_blocks_fini(struct tg_blocks *blocks);
  * under the address sanitizer. */
 TG_MUST_USE void *tg_blocks_get(struct tg_blocks *blocks);
 
+/* Bring a block home, to the pool that it came from. */
 void tg_blocks_put(struct tg_blocks *blocks, void *block);
 
 #endif

@@ -70,4 +70,17 @@ tg_list_pop_front(struct tg_link *list)
 	return first;
 }
 
+/* Move all elements of `from` to the end of `list`, in their order; `from` is empty then. */
+static inline void
+tg_list_append(struct tg_link *list, struct tg_link *from)
+{
+	if (tg_list_empty(from))
+		return;
+	from->next->prev = list->prev;
+	from->prev->next = list;
+	list->prev->next = from->next;
+	list->prev = from->prev;
+	tg_link_init(from);
+}
+
 #endif

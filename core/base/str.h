@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/view.h"
 
@@ -19,17 +18,31 @@ tg_str_of(const char *s)
 	return (struct tg_str){ s, s != NULL ? strlen(s) : 0 };
 }
 
+/* The same bytes. The absent view equals the empty one. */
 static inline bool
 tg_str_eq(struct tg_str a, struct tg_str b)
 {
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-/* Equal but for the case of ASCII letters (field names, codings: RFC 9110 §5.1). */
+/* The lower case of an ASCII letter, in any locale; every other byte is itself. */
+static inline unsigned char
+tg_char_lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+/* Equal but for the case of ASCII letters (field names, codings: RFC 9110 §5.1). Not
+ * strncasecmp: that takes all after a NUL for equal, and depends on the locale. */
 static inline bool
 tg_str_ieq(struct tg_str a, struct tg_str b)
 {
-	return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (tg_char_lower(a.ptr[i]) != tg_char_lower(b.ptr[i]))
+			return false;
+	return true;
 }
 
 #endif

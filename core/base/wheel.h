@@ -19,10 +19,10 @@ enum { TG_WHEEL_LEVELS = 6, TG_WHEEL_BITS = 6, TG_WHEEL_SLOTS = 1 << TG_WHEEL_BI
 #define TG_WHEEL_NEVER UINT64_MAX
 
 struct tg_timer {
-	struct tg_link link; /* in a slot of the wheel; self-linked when stopped */
+	struct tg_link link; /* in a slot, or among those about to fire; self-linked when stopped */
 	uint64_t due;        /* ms on the wheel's clock */
 	void (*fire)(struct tg_timer *timer);
-	uint8_t level, slot; /* where link is, to clear the bitmap */
+	uint8_t level, slot; /* where it was placed last, to clear the bitmap */
 };
 
 struct tg_wheel {
@@ -39,7 +39,8 @@ void tg_wheel_init(struct tg_wheel *wheel, uint64_t now);
 void tg_timer_init(struct tg_timer *timer, void (*fire)(struct tg_timer *));
 
 /* (Re)start: due `delay` ms from the wheel's now. Never fires early; 0 fires at the next
- * advance of the clock (at least 1 ms later). Delays beyond the wheel's span are kept exactly. */
+ * advance of the clock (at least 1 ms later). Delays beyond the wheel's span are kept exactly;
+ * TG_WHEEL_NEVER, and all that would pass the end of the clock, never fires. */
 void tg_timer_start(struct tg_wheel *wheel, struct tg_timer *timer, uint64_t delay);
 
 /* Stop; harmless when stopped. */
@@ -51,9 +52,10 @@ tg_timer_active(const struct tg_timer *timer)
 	return tg_link_linked(&timer->link);
 }
 
-/* Move the clock to `now` (never backwards: an earlier value is ignored) and fire all that is
- * due, in order of due time to the millisecond, and of start within one millisecond as far as
- * they were in the same slot. */
+/* Move the clock to `now` (never backwards: an earlier value is ignored), then fire all that is
+ * due, in order of due time and, within one millisecond, of start. Callbacks see the new now, so
+ * nothing that they start fires in the same call. Costs O(timers due or cascaded), not the
+ * milliseconds that the clock jumps. Not to be called from a callback. */
 void tg_wheel_advance(struct tg_wheel *wheel, uint64_t now);
 
 /* The latest time at which tg_wheel_advance must be called so that nothing fires late, in ms

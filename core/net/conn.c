@@ -376,6 +376,17 @@ tg_conn_close(struct tg_conn *conn)
 	uv_close(&conn->uv.handle, on_handle_closed);
 }
 
+void
+tg_conn_reset(struct tg_conn *conn)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+	uv_os_fd_t fd;
+
+	if (!conn->closing && uv_fileno(&conn->uv.handle, &fd) == 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	tg_conn_close(conn);
+}
+
 int
 tg_conn_accept(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, int fd,
     bool is_unix)
@@ -429,21 +440,5 @@ tg_conn_connect(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn
 		tg_blocks_put(&loop->small, req);
 		tg_conn_close(conn);
 	}
-	return err;
-}
-
-int
-tg_conn_peer(const struct tg_conn *conn, struct tg_addr *out)
-{
-	int len = (int)sizeof(out->un);
-
-	if (conn->is_pipe) {
-		out->un.sun_family = AF_UNIX;
-		out->un.sun_path[0] = '\0';
-		out->len = sizeof(out->un.sun_family);
-		return 0;
-	}
-	int err = uv_tcp_getpeername(&conn->uv.tcp, &out->sa, &len);
-	out->len = (socklen_t)len;
 	return err;
 }

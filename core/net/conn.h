@@ -89,10 +89,10 @@ void tg_conn_shutdown(struct tg_conn *conn);
 /* Does the kernel hold neither bytes nor an end for us? One system call. */
 bool tg_conn_quiet(const struct tg_conn *conn);
 
-/* The peer's address. 0 or negative. */
-TG_MUST_USE int tg_conn_peer(const struct tg_conn *conn, struct tg_addr *out);
-
 /* Safe twice, and from any callback. What is queued is lost. */
 void tg_conn_close(struct tg_conn *conn);
+
+/* Close with a reset, so that the peer can tell that what it got is not whole. */
+void tg_conn_reset(struct tg_conn *conn);
 
 #endif

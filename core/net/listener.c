@@ -87,10 +87,12 @@ static void
 accept_batch(struct tg_listener *listener, int most)
 {
 	while (most-- > 0 && !listener->closing) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct tg_addr peer = { .len = sizeof(peer.un) };
+		int fd = accept4(
+		    listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			listener->on_connection(listener, fd);
+			listener->on_connection(listener, fd, &peer);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS) {
 			pause_accepting(listener, errno);
@@ -122,7 +124,7 @@ on_retry(struct tg_timer *timer)
 
 int
 tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
-    void (*on_connection)(struct tg_listener *, int),
+    void (*on_connection)(struct tg_listener *, int, const struct tg_addr *),
     void (*on_closed)(struct tg_listener *))
 {
 	int err = uv_poll_init(&loop->uv, &listener->poll, fd);

@@ -20,8 +20,9 @@ struct tg_listener {
 	bool closing;
 	struct tg_loop *loop;
 	struct tg_timer retry; /* runs while accepting pauses: descriptors are out */
-	/* A connection was accepted; the callee owns `fd` (non-blocking). */
-	void (*on_connection)(struct tg_listener *listener, int fd);
+	/* A connection was accepted; the callee owns `fd` (non-blocking). `peer` is the client's
+	 * address, valid during the call. */
+	void (*on_connection)(struct tg_listener *listener, int fd, const struct tg_addr *peer);
 	void (*on_closed)(struct tg_listener *listener); /* the last call; frees */
 	uv_poll_t poll;
 };
@@ -33,7 +34,7 @@ TG_MUST_USE int tg_listener_bind(const struct tg_addr *addr, struct tg_addr *at)
 /* Accept on a descriptor from tg_listener_bind, which the listener owns from now on. On a
  * failure (negative) nothing was opened and the descriptor is still the caller's. */
 TG_MUST_USE int tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
-    void (*on_connection)(struct tg_listener *, int),
+    void (*on_connection)(struct tg_listener *, int, const struct tg_addr *),
     void (*on_closed)(struct tg_listener *));
 
 /* Stop accepting; safe twice. What the kernel has accepted is taken first, so that a reload

@@ -53,6 +53,9 @@ struct tg_req_view {
 	struct tg_str end_code;  /* HAProxy's two characters, e.g. "--", "sH" */
 };
 
+/* What the retry policy decides. */
+enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
+
 /* A server, shared by all threads. Counters are sums over threads, refreshed by
  * tg_ffi_server_refresh. */
 struct tg_server_view {

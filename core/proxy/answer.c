@@ -1,0 +1,107 @@
+#include "proxy/answer.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "proxy/client.h"
+#include "proxy/relay.h"
+
+enum { HEAD_SLACK = 512, PER_FIELD = 4, ERROR_BODY = 256 };
+
+bool
+tg_answer_may_keep(const struct tg_req *req)
+{
+	if (!req->in.keep_alive || req->engine->draining || req->client->port->index < 0)
+		return false;
+	return req->in_done ||
+	    (req->in.framing == TG_FRAMING_LENGTH && !req->in.expect_continue &&
+		req->in.length - (uint64_t)req->view.bytes_in <= TG_DISCARD_MAX);
+}
+
+enum tg_http1_connection
+tg_answer_connection(const struct tg_req *req)
+{
+	if (!req->keep_client)
+		return TG_CONNECTION_CLOSE;
+	return req->in.minor == 0 ? TG_CONNECTION_KEEP_ALIVE : TG_CONNECTION_SILENT;
+}
+
+struct tg_str
+tg_answer_head(
+    struct tg_req *req, enum tg_framing framing, enum tg_http1_connection connection)
+{
+	struct tg_str head = { NULL, 0 };
+	size_t cap = HEAD_SLACK + req->out.reason.len;
+	char *out;
+	int len;
+
+	for (unsigned i = 0; i < req->out.count; i++)
+		cap += req->out.fields[i].name.len + req->out.fields[i].value.len + PER_FIELD;
+	out = tg_arena_alloc(&req->arena, cap);
+	if (out == NULL)
+		return head;
+	len = tg_http1_write_response(&req->out, framing, connection, out, cap);
+	if (len > 0)
+		head = (struct tg_str){ out, (size_t)len };
+	return head;
+}
+
+/* An answer of our own has a Date (RFC 9110 §6.6.1). */
+static int
+add_date(struct tg_req *req)
+{
+	char text[40];
+	time_t now = (time_t)(tg_clock_wall_ms() / 1000);
+	struct tm utc;
+	size_t len;
+
+	if (tg_head_find(&req->out, TG_STR("Date"), NULL) != NULL)
+		return 0;
+	gmtime_r(&now, &utc);
+	len = strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+	return tg_head_add(&req->out, TG_STR("Date"), (struct tg_str){ text, len });
+}
+
+int
+tg_answer_write(struct tg_req *req)
+{
+	bool no_content = req->out.status == 204 || req->out.status == 304;
+	struct tg_str parts[2];
+
+	req->keep_client = tg_answer_may_keep(req);
+	req->out.length = req->answer.len;
+	req->out.has_length = !no_content;
+	if (add_date(req) != 0)
+		return TG_HTTP_MEMORY;
+	parts[0] = tg_answer_head(
+	    req, no_content ? TG_FRAMING_NONE : TG_FRAMING_LENGTH, tg_answer_connection(req));
+	parts[1] = req->answer;
+	if (no_content || req->in.method_id == TG_METHOD_HEAD)
+		parts[1].len = 0;
+	if (parts[0].ptr == NULL)
+		return TG_HTTP_MEMORY;
+	req->head_sent = true;
+	req->view.status = req->out.status;
+	return tg_relay_to_client(req, parts, 2);
+}
+
+bool
+tg_answer_error(struct tg_req *req, const struct tg_end_row *row)
+{
+	char body[ERROR_BODY];
+	int len = snprintf(body, sizeof(body), "%d %s\n%s\n", row->status,
+	    tg_reason(row->status).ptr, row->text.ptr);
+
+	/* A message that was not read to its end says nothing about where the next begins. */
+	if (!req->head_done || !req->in_done || req->view.end == TG_END_SHUTDOWN)
+		req->in.keep_alive = false;
+	tg_head_init(&req->out, &req->arena);
+	req->out.status = row->status;
+	req->answer = (struct tg_str){ body, (size_t)len };
+	if (tg_head_add(&req->out, TG_STR("Content-Type"), TG_STR("text/plain")) != 0 ||
+	    tg_head_add(&req->out, TG_STR("Cache-Control"), TG_STR("no-store")) != 0 ||
+	    tg_answer_write(req) != 0)
+		return false;
+	return req->keep_client;
+}

@@ -1,0 +1,348 @@
+#include "proxy/client.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+#include "proxy/relay.h"
+#include "proxy/req.h"
+#include "proxy/upstream.h"
+
+enum {
+	CLIENT_MAGIC = 0xc11e27,
+	PORT_MAGIC = 0x9047,
+	LINGER_MS = 2000,
+	LINGER_BYTES = 1024 * 1024,
+	/* A client that ended its side may still read (RFC 9112 §9.6 allows it) or may be gone:
+	 * only writing would tell. A quick answer is still delivered; a slow request is cancelled. */
+	HALF_CLOSED_MS = 500,
+	/* So many body bytes count as progress: fewer within the timeout is a slow attack. */
+	PROGRESS_BYTES = 1024,
+};
+
+static const struct tg_conn_ops client_ops;
+
+static void
+start_timer(struct tg_client *client, int64_t ms)
+{
+	if (ms > 0)
+		tg_loop_timer_start(client->engine->loop, &client->timer, (uint64_t)ms);
+	else
+		tg_loop_timer_stop(client->engine->loop, &client->timer);
+}
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+static enum tg_end
+end_of_error(int error)
+{
+	switch (error) {
+	case TG_HTTP_URI_TOO_LONG:
+		return TG_END_URI_TOO_LONG;
+	case TG_HTTP_TOO_LARGE:
+		return TG_END_HEAD_TOO_LARGE;
+	case TG_HTTP_VERSION:
+		return TG_END_VERSION;
+	case TG_HTTP_NOT_IMPLEMENTED:
+		return TG_END_NOT_IMPLEMENTED;
+	case TG_HTTP_MEMORY:
+		return TG_END_MEMORY;
+	default:
+		return TG_END_BAD_REQUEST;
+	}
+}
+
+static size_t
+read_head(struct tg_client *client, const char *data, size_t len)
+{
+	struct tg_req *req = client->req;
+	size_t used = 0;
+	int r = tg_http1_head(&req->in_codec, data, len, &used);
+
+	if (r < 0) {
+		req->view.method = req->in.method;
+		req->view.target = req->in.target;
+		tg_req_end(req, end_of_error(r));
+		return len;
+	}
+	if (r == 1) {
+		tg_loop_timer_stop(client->engine->loop, &client->timer);
+		tg_req_start(req);
+	}
+	return used;
+}
+
+/* Let the request take what it wants of the bytes; 0: nothing now. */
+static size_t
+consume(struct tg_client *client, char *data, size_t len)
+{
+	struct tg_req *req = client->req;
+
+	if (client->state == TG_CLIENT_IDLE) {
+		req = client->port->index < 0 ? NULL : tg_req_new(client);
+		if (req == NULL) {
+			tg_client_close(client, false);
+			return len;
+		}
+		client->req = req;
+		client->state = TG_CLIENT_BUSY;
+		client->fresh = false;
+		client->progress = 0;
+		start_timer(client, req->listener->options.head_ms);
+	}
+	if (client->state != TG_CLIENT_BUSY) { /* closing: whatever comes is thrown away */
+		client->progress += (uint32_t)len;
+		if (client->progress > LINGER_BYTES)
+			tg_client_close(client, false);
+		return len;
+	}
+	if (!req->head_done)
+		return read_head(client, data, len);
+	if (req->in_done || !(req->sending || req->discard))
+		return 0;
+	return tg_relay_request(req, data, len);
+}
+
+static size_t
+on_data(struct tg_conn *conn, char *data, size_t len)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+	size_t used = 0, n = 1;
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	while (used < len && n > 0 && client->state != TG_CLIENT_CLOSING) {
+		n = consume(client, data + used, len - used);
+		used += n;
+	}
+	if (client->state == TG_CLIENT_BUSY && client->req->sending)
+		tg_relay_flush_request(client->req);
+	tg_client_watch(client);
+	return used;
+}
+
+void
+tg_client_watch(struct tg_client *client)
+{
+	struct tg_req *req = client->req;
+	bool expected;
+
+	if (client->state != TG_CLIENT_BUSY || client->half_closed || !req->head_done)
+		return;
+	expected = !tg_conn_drained(&client->conn) ||
+	    (!req->in_done && !client->conn.paused && (req->sending || req->discard));
+	if (!expected) {
+		tg_loop_timer_stop(client->engine->loop, &client->timer);
+	} else if (!tg_timer_active(&client->timer) || client->progress >= PROGRESS_BYTES) {
+		client->progress = 0;
+		start_timer(client, req->listener->options.client_ms);
+	}
+}
+
+/* The ending of a request whose client went away in this phase. */
+static enum tg_end
+end_of_gone(const struct tg_req *req)
+{
+	if (!req->head_done)
+		return TG_END_CLIENT_GONE_HEAD;
+	if (req->head_sent || !req->in_done)
+		return TG_END_CLIENT_GONE_DATA;
+	return req->up != NULL && req->sending ? TG_END_CLIENT_GONE : TG_END_CLIENT_GONE_WAIT;
+}
+
+static void
+on_end(struct tg_conn *conn, int status)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+	struct tg_req *req = client->req;
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state != TG_CLIENT_BUSY) {
+		if (client->state != TG_CLIENT_FLUSH || status != 0)
+			tg_client_close(client, false);
+		return;
+	}
+	if (status != 0 || !req->head_done || !req->in_done) {
+		tg_req_end(req, end_of_gone(req));
+		return;
+	}
+	client->half_closed = true;
+	start_timer(client, HALF_CLOSED_MS);
+}
+
+static void
+on_timer(struct tg_timer *timer)
+{
+	struct tg_client *client = tg_container_of(timer, struct tg_client, timer);
+	struct tg_req *req = client->req;
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state != TG_CLIENT_BUSY)
+		tg_client_close(client, false);
+	else if (client->half_closed)
+		tg_req_end(req, end_of_gone(req));
+	else if (!req->head_done)
+		tg_req_end(req, tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT
+								 : TG_END_CLIENT_GONE_HEAD);
+	else if (tg_conn_drained(&client->conn))
+		tg_req_end(req, TG_END_BODY_TIMEOUT);
+	else
+		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
+}
+
+/* --- the connection ----------------------------------------------------------------------- */
+
+static void
+linger(struct tg_client *client)
+{
+	if (client->clean || client->conn.ended) {
+		tg_client_close(client, false);
+		return;
+	}
+	client->state = TG_CLIENT_LINGER;
+	client->progress = 0;
+	tg_conn_shutdown(&client->conn);
+	start_timer(client, LINGER_MS);
+	tg_conn_resume(&client->conn);
+}
+
+void
+tg_client_next(struct tg_client *client, bool keep, bool clean)
+{
+	struct tg_port *port = client->port;
+
+	if (client->state == TG_CLIENT_CLOSING)
+		return;
+	if (keep && !client->half_closed && port->index >= 0) {
+		client->state = TG_CLIENT_IDLE;
+		start_timer(client,
+		    client->engine->current->plan->listeners[port->index].options.keep_alive_ms);
+		tg_conn_resume(&client->conn);
+		return;
+	}
+	client->clean = clean && client->conn.kept == NULL;
+	client->state = TG_CLIENT_FLUSH;
+	if (tg_conn_drained(&client->conn))
+		linger(client);
+	else
+		start_timer(client, LINGER_MS);
+}
+
+static void
+on_drain(struct tg_conn *conn)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+	struct tg_req *req = client->req;
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state == TG_CLIENT_FLUSH) {
+		linger(client);
+		return;
+	}
+	if (client->state != TG_CLIENT_BUSY)
+		return;
+	client->progress = PROGRESS_BYTES;
+	tg_client_watch(client);
+	if (req->relaying && req->up != NULL) {
+		uint64_t serial = req->view.serial;
+
+		tg_conn_resume(&req->up->conn);
+		if (!tg_req_alive(req, serial))
+			return;
+		if (req->up != NULL)
+			tg_upstream_watch(req->up);
+	}
+	tg_req_run(req);
+}
+
+void
+tg_client_close(struct tg_client *client, bool reset)
+{
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state == TG_CLIENT_CLOSING)
+		return;
+	client->state = TG_CLIENT_CLOSING;
+	tg_loop_timer_stop(client->engine->loop, &client->timer);
+	if (reset)
+		tg_conn_reset(&client->conn);
+	else
+		tg_conn_close(&client->conn);
+}
+
+static void
+on_closed(struct tg_conn *conn)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+	struct tg_engine *engine = client->engine;
+
+	tg_assert(client->req == NULL);
+	tg_link_remove(&client->link);
+	tg_gauge_add(&engine->counters->connections, -1);
+	tg_port_put(client->port);
+	client->magic = 0;
+	tg_blocks_put(&engine->client_blocks, client);
+	tg_engine_closed(engine);
+}
+
+static const struct tg_conn_ops client_ops = {
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_drain = on_drain,
+	.on_closed = on_closed,
+};
+
+static void
+name_peer(struct tg_client *client, const struct tg_addr *peer)
+{
+	client->peer_port = 0;
+	if (client->port->is_unix || tg_addr_ip(peer, client->ip, sizeof(client->ip)) < 0)
+		strcpy(client->ip, "unix");
+	else
+		client->peer_port = tg_addr_port(peer);
+}
+
+void
+tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
+{
+	struct tg_engine *engine = port->engine;
+	struct tg_client *client = tg_blocks_get(&engine->client_blocks);
+
+	if (client == NULL) {
+		uv_fs_t close;
+
+		uv_fs_close(&engine->loop->uv, &close, fd, NULL);
+		uv_fs_req_cleanup(&close);
+		return;
+	}
+	client->magic = CLIENT_MAGIC;
+	client->state = TG_CLIENT_IDLE;
+	client->fresh = true;
+	client->half_closed = false;
+	client->clean = false;
+	client->engine = engine;
+	client->port = port;
+	client->req = NULL;
+	port->users++;
+	tg_timer_init(&client->timer, on_timer);
+	tg_link_init(&client->link);
+	tg_list_push_back(&engine->clients, &client->link);
+	name_peer(client, peer);
+	engine->open_handles++;
+	tg_cell_add(&engine->counters->accepted, 1);
+	tg_gauge_add(&engine->counters->connections, 1);
+	if (tg_conn_accept(&client->conn, engine->loop, &client_ops, fd, port->is_unix) != 0) {
+		client->state = TG_CLIENT_CLOSING;
+		return;
+	}
+	start_timer(client, engine->current->plan->listeners[port->index].options.head_ms);
+	tg_conn_resume(&client->conn);
+}
+
+void
+tg_port_put(struct tg_port *port)
+{
+	TG_CHECK(port, PORT_MAGIC);
+	if (--port->users > 0)
+		return;
+	free((char *)(uintptr_t)port->address.ptr);
+	port->magic = 0;
+	free(port);
+}

@@ -1,0 +1,195 @@
+#include "proxy/engine.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/client.h"
+#include "proxy/req.h"
+#include "proxy/upstream.h"
+
+enum { ENGINE_MAGIC = 0xe461e, PORT_MAGIC = 0x9047, KEEP_CONNECTIONS = 1024 };
+
+void
+tg_engine_init(struct tg_engine *engine, struct tg_loop *loop, unsigned worker,
+    struct tg_counters *counters)
+{
+	memset(engine, 0, sizeof(*engine));
+	engine->magic = ENGINE_MAGIC;
+	engine->worker = worker;
+	engine->loop = loop;
+	engine->counters = counters;
+	tg_link_init(&engine->ports);
+	tg_link_init(&engine->clients);
+	tg_link_init(&engine->upstreams);
+	tg_link_init(&engine->free_requests);
+	tg_link_init(&engine->all_requests);
+	tg_blocks_init(&engine->client_blocks, sizeof(struct tg_client), KEEP_CONNECTIONS);
+	tg_blocks_init(&engine->upstream_blocks, sizeof(struct tg_upstream), KEEP_CONNECTIONS);
+	engine->next_serial = 1;
+}
+
+void
+tg_engine_fini(struct tg_engine *engine)
+{
+	TG_CHECK(engine, ENGINE_MAGIC);
+	tg_assert(engine->open_handles == 0 && engine->current == NULL);
+	tg_pools_clear(engine);
+	free(engine->pools);
+	tg_requests_fini(engine);
+	tg_blocks_fini(&engine->client_blocks);
+	tg_blocks_fini(&engine->upstream_blocks);
+	engine->magic = 0;
+}
+
+void
+tg_generation_put(struct tg_generation *generation)
+{
+	tg_assert(generation->users > 0);
+	if (--generation->users == 0)
+		generation->on_unused(generation);
+}
+
+/* --- ports -------------------------------------------------------------------------------- */
+
+static void
+on_connection(struct tg_listener *listener, int fd, const struct tg_addr *peer)
+{
+	tg_client_accept(tg_container_of(listener, struct tg_port, listener), fd, peer);
+}
+
+static void
+on_port_closed(struct tg_listener *listener)
+{
+	struct tg_port *port = tg_container_of(listener, struct tg_port, listener);
+	struct tg_engine *engine = port->engine;
+
+	tg_port_put(port);
+	tg_engine_closed(engine);
+}
+
+int
+tg_engine_listen(struct tg_engine *engine, struct tg_str address, int fd, bool is_unix)
+{
+	struct tg_port *port = calloc(1, sizeof(*port));
+	char *copy = strndup(address.ptr, address.len);
+	int err = UV_ENOMEM;
+
+	if (port != NULL && copy != NULL)
+		err = tg_listener_open(
+		    &port->listener, engine->loop, fd, on_connection, on_port_closed);
+	if (err != 0) {
+		free(port);
+		free(copy);
+		close(fd);
+		return err;
+	}
+	port->magic = PORT_MAGIC;
+	port->engine = engine;
+	port->users = 1;
+	port->index = -1;
+	port->is_unix = is_unix;
+	port->address = (struct tg_str){ copy, address.len };
+	tg_link_init(&port->link);
+	tg_list_push_back(&engine->ports, &port->link);
+	engine->open_handles++;
+	return 0;
+}
+
+/* Clients of the port finish what they do; those that are idle go. */
+static void
+close_port(struct tg_engine *engine, struct tg_port *port)
+{
+	struct tg_link *link, *next;
+
+	tg_link_remove(&port->link);
+	tg_listener_close(&port->listener);
+	port->index = -1;
+	for (link = engine->clients.next; link != &engine->clients; link = next) {
+		struct tg_client *client = tg_container_of(link, struct tg_client, link);
+
+		next = link->next;
+		if (client->port == port && client->state == TG_CLIENT_IDLE)
+			tg_client_close(client, false);
+	}
+}
+
+static int
+index_of(const struct tg_plan *plan, struct tg_str address)
+{
+	for (unsigned i = 0; i < plan->listener_count; i++)
+		if (tg_str_eq(plan->listeners[i].address, address))
+			return (int)i;
+	return -1;
+}
+
+void
+tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
+{
+	struct tg_generation *old = engine->current;
+	struct tg_link *link, *next;
+
+	TG_CHECK(engine, ENGINE_MAGIC);
+	engine->current = generation;
+	for (link = engine->ports.next; link != &engine->ports; link = next) {
+		struct tg_port *port = tg_container_of(link, struct tg_port, link);
+		int index = index_of(generation->plan, port->address);
+
+		next = link->next;
+		if (index >= 0)
+			port->index = index;
+		else
+			close_port(engine, port);
+	}
+	tg_pools_sync(engine);
+	if (old != NULL)
+		tg_generation_put(old);
+}
+
+/* --- the end ------------------------------------------------------------------------------ */
+
+static void
+check_idle(struct tg_engine *engine)
+{
+	if (engine->draining && engine->open_handles == 0 && engine->on_idle != NULL) {
+		void (*on_idle)(struct tg_engine *) = engine->on_idle;
+
+		engine->on_idle = NULL;
+		on_idle(engine);
+	}
+}
+
+void
+tg_engine_closed(struct tg_engine *engine)
+{
+	tg_assert(engine->open_handles > 0);
+	engine->open_handles--;
+	check_idle(engine);
+}
+
+void
+tg_engine_drain(struct tg_engine *engine)
+{
+	TG_CHECK(engine, ENGINE_MAGIC);
+	engine->draining = true;
+	while (!tg_list_empty(&engine->ports))
+		close_port(engine, tg_container_of(engine->ports.next, struct tg_port, link));
+	tg_pools_clear(engine);
+	check_idle(engine);
+}
+
+void
+tg_engine_stop(struct tg_engine *engine)
+{
+	struct tg_link *link, *next;
+
+	tg_engine_drain(engine);
+	for (link = engine->clients.next; link != &engine->clients; link = next) {
+		struct tg_client *client = tg_container_of(link, struct tg_client, link);
+
+		next = link->next;
+		if (client->state == TG_CLIENT_BUSY)
+			tg_req_end(client->req, TG_END_SHUTDOWN);
+		if (client->state != TG_CLIENT_CLOSING)
+			tg_client_close(client, false);
+	}
+}

@@ -1,0 +1,195 @@
+#include "proxy/plan.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+enum { PLAN_MAGIC = 0x91a4 };
+
+/* Make room for one more element, zeroed; NULL: out of memory. Plans are small and built once:
+ * growing by one keeps it simple. */
+static void *
+grow(void *list, unsigned count, size_t size)
+{
+	char *grown = realloc(list, (count + 1) * size);
+
+	if (grown != NULL)
+		memset(grown + count * size, 0, size);
+	return grown;
+}
+
+static struct tg_str
+copy_text(struct tg_str from)
+{
+	struct tg_str copy = { NULL, from.len };
+	char *ptr = malloc(from.len + 1);
+
+	if (ptr != NULL) {
+		if (from.len > 0)
+			memcpy(ptr, from.ptr, from.len);
+		ptr[from.len] = '\0';
+	}
+	copy.ptr = ptr;
+	return copy;
+}
+
+static void
+free_texts(struct tg_str *list, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		free((char *)(uintptr_t)list[i].ptr);
+	free(list);
+}
+
+struct tg_plan *
+tg_plan_new(unsigned threads)
+{
+	struct tg_plan *plan = calloc(1, sizeof(*plan));
+
+	if (plan == NULL)
+		return NULL;
+	plan->magic = PLAN_MAGIC;
+	plan->threads = threads;
+	atomic_init(&plan->refs, 1);
+	return plan;
+}
+
+struct tg_plan *
+tg_plan_get(struct tg_plan *plan)
+{
+	TG_CHECK(plan, PLAN_MAGIC);
+	atomic_fetch_add(&plan->refs, 1);
+	return plan;
+}
+
+static void
+free_backend(struct tg_plan_backend *backend)
+{
+	for (unsigned i = 0; i < backend->count; i++) {
+		tg_server_put(backend->servers[i].server);
+		free(backend->servers[i].views);
+	}
+	free(backend->servers);
+	tg_backend_state_put(backend->state);
+}
+
+void
+tg_plan_put(struct tg_plan *plan)
+{
+	TG_CHECK(plan, PLAN_MAGIC);
+	if (atomic_fetch_sub(&plan->refs, 1) != 1)
+		return;
+	for (unsigned i = 0; i < plan->listener_count; i++)
+		free((char *)(uintptr_t)plan->listeners[i].address.ptr);
+	free(plan->listeners);
+	for (unsigned i = 0; i < plan->backend_count; i++)
+		free_backend(&plan->backends[i]);
+	free(plan->backends);
+	free_texts(plan->sinks, plan->sink_count);
+	free_texts(plan->files, plan->file_count);
+	free_texts(plan->errors, plan->error_count);
+	free((char *)(uintptr_t)plan->control.ptr);
+	plan->magic = 0;
+	free(plan);
+}
+
+int
+tg_plan_add_listener(struct tg_plan *plan, struct tg_str address, const struct tg_addr *addr,
+    const struct tg_listener_options *options)
+{
+	struct tg_plan_listener *list =
+	    grow(plan->listeners, plan->listener_count, sizeof(*list));
+	struct tg_plan_listener *listener;
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	plan->listeners = list;
+	listener = &list[plan->listener_count];
+	listener->address = copy_text(address);
+	if (listener->address.ptr == NULL)
+		return UV_ENOMEM;
+	listener->addr = *addr;
+	listener->options = *options;
+	listener->limits = (struct tg_http1_limits){
+		.head = (uint32_t)options->max_head,
+		.uri = (uint32_t)options->max_uri,
+		.fields = (uint32_t)options->max_fields,
+	};
+	return (int)plan->listener_count++;
+}
+
+int
+tg_plan_add_backend(struct tg_plan *plan, struct tg_backend_state *state,
+    const struct tg_backend_options *options)
+{
+	struct tg_plan_backend *list = grow(plan->backends, plan->backend_count, sizeof(*list));
+
+	if (list == NULL) {
+		tg_backend_state_put(state);
+		return UV_ENOMEM;
+	}
+	plan->backends = list;
+	list[plan->backend_count].state = state;
+	list[plan->backend_count].name = state->name;
+	list[plan->backend_count].options = *options;
+	return (int)plan->backend_count++;
+}
+
+int
+tg_plan_add_server(struct tg_plan *plan, unsigned index, struct tg_server *server,
+    const struct tg_server_options *options)
+{
+	struct tg_plan_backend *backend = &plan->backends[index];
+	struct tg_plan_server *list = grow(backend->servers, backend->count, sizeof(*list));
+	struct tg_server_view *views = calloc(plan->threads, sizeof(*views));
+
+	if (list != NULL)
+		backend->servers = list;
+	if (list == NULL || views == NULL) {
+		free(views);
+		tg_server_put(server);
+		return UV_ENOMEM;
+	}
+	list[backend->count].server = server;
+	list[backend->count].options = *options;
+	list[backend->count].views = views;
+	return (int)backend->count++;
+}
+
+int
+tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text)
+{
+	struct tg_str *grown = grow(*list, *count, sizeof(*grown));
+
+	if (grown == NULL)
+		return UV_ENOMEM;
+	*list = grown;
+	grown[*count] = copy_text(text);
+	if (grown[*count].ptr == NULL)
+		return UV_ENOMEM;
+	return (int)(*count)++;
+}
+
+struct tg_backend_state *
+tg_backend_state_new(unsigned workers, struct tg_str name)
+{
+	size_t turns = sizeof(struct tg_backend_state) +
+	    workers * sizeof(((struct tg_backend_state *)NULL)->turns[0]);
+	size_t size = (turns + name.len + 1 + 63) & ~(size_t)63;
+	struct tg_backend_state *state = aligned_alloc(64, size);
+
+	if (state == NULL)
+		return NULL;
+	memset(state, 0, size);
+	atomic_init(&state->refs, 1);
+	atomic_init(&state->epoch, 0);
+	state->turns_len = workers;
+	state->name = (struct tg_str){ memcpy((char *)state + turns, name.ptr, name.len), name.len };
+	return state;
+}
+
+void
+tg_backend_state_put(struct tg_backend_state *state)
+{
+	if (atomic_fetch_sub(&state->refs, 1) == 1)
+		free(state);
+}

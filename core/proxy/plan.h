@@ -1,0 +1,91 @@
+/* What one configuration declares, checked and in the engine's own terms. Built by the control
+ * thread while the configuration loads; constant from then on; shared by all threads and freed
+ * with the last reference. A reload makes a new one beside it.
+ */
+#ifndef TG_PROXY_PLAN_H
+#define TG_PROXY_PLAN_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/view.h"
+#include "http/http1.h"
+#include "net/addr.h"
+#include "proxy/server.h"
+#include "proxy/view.h"
+
+/* What a backend keeps through reloads, for all generations that name it. */
+struct tg_backend_state {
+	struct tg_backend_state *next; /* in the control thread's list */
+	atomic_uint refs;              /* any thread */
+	atomic_uint epoch; /* any thread: moves when a server becomes usable or unusable */
+	struct tg_str name;
+	unsigned turns_len;
+	struct { /* one per worker, that worker only */
+		_Alignas(64) uint32_t turn; /* the memory of round robin */
+	} turns[];
+};
+
+struct tg_plan_server {
+	struct tg_server *server; /* counted */
+	struct tg_server_options options;
+	struct tg_server_view *views; /* one per thread: workers, then control */
+};
+
+struct tg_plan_backend {
+	struct tg_str name;
+	struct tg_backend_options options;
+	struct tg_backend_state *state; /* counted */
+	struct tg_plan_server *servers;
+	unsigned count;
+};
+
+struct tg_plan_listener {
+	struct tg_str address; /* as configured */
+	struct tg_addr addr;
+	struct tg_listener_options options;
+	struct tg_http1_limits limits;
+};
+
+struct tg_plan {
+	uint32_t magic;
+	atomic_uint refs;  /* any thread */
+	unsigned id;       /* the generation's number, from 1 */
+	unsigned threads;  /* workers + 1: size of each `views` */
+
+	struct tg_plan_listener *listeners;
+	unsigned listener_count;
+	struct tg_plan_backend *backends;
+	unsigned backend_count;
+	struct tg_str *sinks; /* targets of log lines */
+	unsigned sink_count;
+
+	int workers;           /* 0: one per core */
+	struct tg_str control; /* path of the control socket; len 0: the default */
+
+	struct tg_str *files; /* what was read, for --watch */
+	unsigned file_count;
+	struct tg_str *errors; /* "file:line: text"; any of them means the load failed */
+	unsigned error_count;
+};
+
+/* An empty plan with one reference; NULL: out of memory. */
+TG_MUST_USE struct tg_plan *tg_plan_new(unsigned threads);
+struct tg_plan *tg_plan_get(struct tg_plan *plan);
+void tg_plan_put(struct tg_plan *plan);
+
+/* Add to a plan that is being built; the index, or UV_ENOMEM. Strings are copied. The server
+ * and the state are taken over (not counted again). */
+TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_str address,
+    const struct tg_addr *addr, const struct tg_listener_options *options);
+TG_MUST_USE int tg_plan_add_backend(struct tg_plan *plan, struct tg_backend_state *state,
+    const struct tg_backend_options *options);
+TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend,
+    struct tg_server *server, const struct tg_server_options *options);
+TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
+
+/* A backend's lasting state, one reference; NULL: out of memory. */
+TG_MUST_USE struct tg_backend_state *tg_backend_state_new(unsigned workers, struct tg_str name);
+void tg_backend_state_put(struct tg_backend_state *state);
+
+#endif

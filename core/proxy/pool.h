@@ -1,0 +1,39 @@
+/* Idle connections to one server, of one worker. Last in, first out: the warmest is reused and
+ * the rest ages out. An idle connection goes on reading, so that a server that closes it is
+ * noticed at once.
+ */
+#ifndef TG_PROXY_POOL_H
+#define TG_PROXY_POOL_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+
+struct tg_engine;
+struct tg_server;
+struct tg_upstream;
+
+struct tg_pool {
+	struct tg_link idle;      /* tg_upstream.pooled, the latest first */
+	unsigned count;
+	struct tg_server *server; /* counted; NULL: not in the current plan, takes nothing */
+};
+
+/* The current plan names these servers: pools of others are emptied and closed. */
+void tg_pools_sync(struct tg_engine *engine);
+
+/* Close everything. */
+void tg_pools_clear(struct tg_engine *engine);
+
+/* An idle connection to the server, taken out of its pool, or NULL. With `look` the kernel is
+ * asked first whether the server has closed it: for requests that could not be repeated. */
+struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server, bool look);
+
+/* Give a connection back that is between two requests; closes it when the pool is full. */
+void tg_pool_give(
+    struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);
+
+/* An idle connection leaves its pool (it was closed). */
+void tg_pool_forget(struct tg_engine *engine, struct tg_upstream *up);
+
+#endif

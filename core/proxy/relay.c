@@ -1,0 +1,179 @@
+#include "proxy/relay.h"
+
+#include "proxy/client.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+
+enum { PARTS = 5 };
+
+/* Add the parts of one piece of body in the framing of the message it belongs to. */
+static unsigned
+frame(struct tg_str *parts, unsigned n, char *line, enum tg_framing framing, struct tg_str body,
+    bool last)
+{
+	if (framing != TG_FRAMING_CHUNKED) {
+		if (body.len > 0)
+			parts[n++] = body;
+		return n;
+	}
+	if (body.len > 0) {
+		parts[n++] = (struct tg_str){ line, tg_http1_chunk_line(body.len, line) };
+		parts[n++] = body;
+		parts[n++] = last ? TG_STR("\r\n0\r\n\r\n") : TG_STR("\r\n");
+	} else if (last) {
+		parts[n++] = TG_STR("0\r\n\r\n");
+	}
+	return n;
+}
+
+/* --- towards the server ------------------------------------------------------------------- */
+
+static void
+to_server(struct tg_req *req, const struct tg_str *parts, unsigned count)
+{
+	struct tg_upstream *up = req->up;
+
+	if (up == NULL || up->write_dead)
+		return;
+	/* A server that stops reading may have answered already: its response decides. */
+	if (tg_conn_write(&up->conn, parts, count) != 0) {
+		up->write_dead = true;
+		tg_conn_resume(&up->conn);
+	}
+	if (!tg_conn_drained(&up->conn))
+		tg_conn_pause(&req->client->conn);
+}
+
+void
+tg_relay_flush_request(struct tg_req *req)
+{
+	struct tg_str head = req->unsent;
+
+	req->unsent.len = 0;
+	if (head.len > 0)
+		to_server(req, &head, 1);
+}
+
+size_t
+tg_relay_request(struct tg_req *req, char *data, size_t len)
+{
+	int64_t most = req->listener->options.max_body;
+	struct tg_str parts[PARTS], body;
+	char line[TG_CHUNK_LINE];
+	size_t used = 0;
+	unsigned n = 0;
+	int done = tg_http1_body(&req->in_codec, data, len, &used, &body);
+
+	if (done < 0) {
+		tg_req_end(req, TG_END_BAD_BODY);
+		return len;
+	}
+	req->view.bytes_in += (int64_t)body.len;
+	if (most > 0 && req->view.bytes_in > most) {
+		tg_req_end(req, TG_END_BODY_TOO_LARGE);
+		return len;
+	}
+	if (req->unsent.len > 0)
+		parts[n++] = req->unsent;
+	req->unsent.len = 0;
+	n = frame(parts, n, line, (enum tg_framing)req->in.framing, body, done == 1);
+	req->in_done = done == 1;
+	if (!req->discard)
+		to_server(req, parts, n);
+	req->client->progress += (uint32_t)used;
+	if (req->up != NULL && req->up->connected)
+		tg_upstream_watch(req->up);
+	if (req->discard && req->in_done)
+		tg_req_run(req);
+	return used;
+}
+
+void
+tg_relay_resume_request(struct tg_req *req)
+{
+	uint64_t serial = req->view.serial;
+
+	tg_conn_resume(&req->client->conn);
+	if (tg_req_alive(req, serial))
+		tg_client_watch(req->client);
+}
+
+/* --- towards the client ------------------------------------------------------------------- */
+
+int
+tg_relay_to_client(struct tg_req *req, const struct tg_str *parts, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		req->view.bytes_out += (int64_t)parts[i].len;
+	return tg_conn_write(&req->client->conn, parts, count);
+}
+
+void
+tg_relay_flush_response(struct tg_req *req)
+{
+	struct tg_str head = req->unsent_out;
+
+	req->unsent_out.len = 0;
+	if (head.len > 0 && tg_relay_to_client(req, &head, 1) != 0)
+		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
+}
+
+size_t
+tg_relay_response(struct tg_req *req, char *data, size_t len)
+{
+	enum tg_framing framing = (enum tg_framing)req->out_framing;
+	struct tg_str parts[PARTS], body;
+	char line[TG_CHUNK_LINE];
+	size_t used = 0;
+	unsigned n = 0;
+	int done = tg_http1_body(&req->out_codec, data, len, &used, &body);
+
+	if (done < 0) {
+		tg_req_end(req, TG_END_BAD_RESPONSE_BODY);
+		return len;
+	}
+	if (req->unsent_out.len > 0)
+		parts[n++] = req->unsent_out;
+	req->unsent_out.len = 0;
+	n = frame(parts, n, line, framing, body, done == 1);
+	if (n > 0 && tg_relay_to_client(req, parts, n) != 0) {
+		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
+		return len;
+	}
+	if (done == 1) {
+		req->out_done = true;
+		req->poisoned = used < len;
+		req->step = tg_step_complete;
+		tg_req_run(req);
+		return used;
+	}
+	if (!tg_conn_drained(&req->client->conn)) {
+		tg_conn_pause(&req->up->conn);
+		tg_client_watch(req->client);
+	}
+	tg_upstream_watch(req->up);
+	return used;
+}
+
+void
+tg_relay_response_end(struct tg_req *req, int status)
+{
+	enum tg_framing framing = (enum tg_framing)req->out_framing;
+	struct tg_str parts[PARTS];
+	char line[TG_CHUNK_LINE];
+	unsigned n;
+
+	if (status != 0 || !tg_http1_complete_at_eof(&req->out_codec)) {
+		tg_req_end(req, TG_END_RESPONSE_CUT);
+		return;
+	}
+	n = frame(parts, 0, line, framing, TG_STR(""), true);
+	tg_relay_flush_response(req);
+	if (n > 0 && req->view.end == TG_END_NONE && tg_relay_to_client(req, parts, n) != 0)
+		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
+	if (req->view.end != TG_END_NONE)
+		return;
+	req->out_done = true;
+	req->step = tg_step_complete;
+	tg_req_run(req);
+}

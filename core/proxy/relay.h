@@ -1,0 +1,30 @@
+/* Bodies on their way, both directions, with back-pressure: bytes are taken from one connection
+ * only while the other is drained, so at most one read waits per direction.
+ */
+#ifndef TG_PROXY_RELAY_H
+#define TG_PROXY_RELAY_H
+
+#include "proxy/req.h"
+
+/* Bytes of the request's body: decode, forward (or discard), and say how many were taken. The
+ * request may have ended (look with tg_req_alive). */
+size_t tg_relay_request(struct tg_req *req, char *data, size_t len);
+
+/* The same for the response's body. */
+size_t tg_relay_response(struct tg_req *req, char *data, size_t len);
+
+/* The server ended the connection: the end of a body that has no other, or a cut. */
+void tg_relay_response_end(struct tg_req *req, int status);
+
+/* The server takes more of the request's body: go on reading it from the client. */
+void tg_relay_resume_request(struct tg_req *req);
+
+/* Write the heads that still wait for something to go with. */
+void tg_relay_flush_request(struct tg_req *req);
+void tg_relay_flush_response(struct tg_req *req);
+
+/* Write to the client and count; 0 or negative. */
+TG_MUST_USE int tg_relay_to_client(
+    struct tg_req *req, const struct tg_str *parts, unsigned count);
+
+#endif

@@ -1,0 +1,133 @@
+/* A request: a small state machine, from the first byte of its head to the one place where
+ * every request ends (tg_req_end). Steps are functions; one dispatcher (tg_req_run) calls them
+ * until one waits. Whoever makes progress possible calls tg_req_run again.
+ *
+ * Ending marks; the dispatcher, or the outermost caller, finishes. So a step may end its request
+ * and still look at it. The memory is type-stable: ended requests go to a free list of their
+ * thread and are never given back, which is what lets scripts keep stale handles safely.
+ */
+#ifndef TG_PROXY_REQ_H
+#define TG_PROXY_REQ_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "http/http1.h"
+#include "proxy/engine.h"
+#include "proxy/view.h"
+
+struct tg_client;
+struct tg_upstream;
+
+enum { TG_REQ_MAGIC = 0x4e90e57 };
+
+/* A body that nobody wants is read and thrown away up to this size, so that the connection can
+ * go on; beyond it the connection is closed (design: early answers). */
+enum { TG_DISCARD_MAX = 64 * 1024 };
+
+enum tg_next {
+	TG_NEXT_GO,   /* req->step was changed, or the request has ended: go on */
+	TG_NEXT_WAIT, /* an event will call tg_req_run */
+};
+
+enum tg_hook_state { TG_HOOK_FREE, TG_HOOK_WAITS, TG_HOOK_READY };
+
+struct tg_req {
+	struct tg_req_view view; /* first: what scripts see */
+	uint32_t magic;
+	struct tg_link link; /* in engine->free_requests while free */
+	struct tg_link all;  /* in engine->all_requests, for ever */
+
+	/* Owner and surroundings; constant during the request. */
+	struct tg_engine *engine;
+	struct tg_client *client;
+	struct tg_generation *generation; /* one user */
+	const struct tg_plan_listener *listener;
+
+	/* The machine. */
+	enum tg_next (*step)(struct tg_req *req);
+	bool running;               /* the dispatcher is on the stack */
+	uint8_t hook;               /* enum tg_hook_state */
+	uint8_t hook_result;        /* enum tg_hook_result, when READY */
+	uint8_t verdict;            /* enum of policy: what the retry hook decided */
+	void *task;                 /* the policy's, while a hook waits */
+	uint8_t failure;            /* enum tg_end of the attempt that failed last */
+
+	/* The request, from the client. */
+	struct tg_arena arena;
+	struct tg_head in;
+	struct tg_http1 in_codec;
+	bool head_done;
+	bool in_done;               /* all of its body was read */
+	bool discard;               /* its body goes nowhere */
+	bool forwarded;             /* X-Forwarded-… were added */
+
+	/* The attempt. */
+	const struct tg_plan_backend *backend;
+	const struct tg_plan_server *server;
+	struct tg_upstream *up;
+	bool fresh;                 /* do not take a pooled connection */
+	bool repeated;              /* went again after its pooled connection was found closed */
+	bool sending;               /* the head is written (or in unsent): the body may follow */
+	bool sent;                  /* the server may have seen it */
+	struct tg_str unsent;       /* head for the server, to be written with what follows it */
+
+	/* The response. */
+	struct tg_head out;
+	struct tg_http1 out_codec;
+	bool out_started;           /* a byte of the final or an interim head came */
+	bool out_head_done;
+	bool relaying;              /* the head was accepted: the body goes to the client */
+	bool out_done;              /* all of the body came */
+	bool poisoned;              /* bytes came after it: the connection is not reused */
+	bool answered;              /* a script, not a server, answers: `out` and `answer` */
+	bool keep_client;           /* the client's connection goes on after this */
+	bool head_sent;             /* of the final response, to the client */
+	uint8_t out_framing;        /* enum tg_framing, towards the client */
+	uint8_t interims;           /* 1xx heads relayed */
+	struct tg_str unsent_out;   /* head for the client, to be written with what follows it */
+	struct tg_str answer;       /* body of our own answer */
+
+	/* Milliseconds of the loop's clock, for the log. */
+	uint64_t began, head_at, picked_at, connected_at;
+};
+
+/* A request of this client, with the engine's current generation; NULL: out of memory. */
+TG_MUST_USE struct tg_req *tg_req_new(struct tg_client *client);
+
+/* The head is complete: fill the view and start the machine. */
+void tg_req_start(struct tg_req *req);
+
+/* Run steps until one waits. No-op when it runs already. The request may be gone after it. */
+void tg_req_run(struct tg_req *req);
+
+/* End the request. The first reason wins. It may be gone after this, unless a step calls. */
+void tg_req_end(struct tg_req *req, enum tg_end end);
+
+/* A parked hook has decided (policy). The request may be gone after it. */
+void tg_req_resume(struct tg_req *req, enum tg_hook_result result);
+
+/* Answer instead of a server (policy, from within a hook): `out` becomes an empty head of that
+ * status, and `body` is copied. 0, UV_ENOMEM, or UV_EBUSY when a response head is on its way. */
+TG_MUST_USE int tg_req_answer(struct tg_req *req, int status, struct tg_str body);
+
+/* The view's target, path, query and host are those of the head again (after an edit). */
+void tg_req_refresh(struct tg_req *req);
+
+/* Is it alive, and not ended within the current stack? */
+static inline bool
+tg_req_alive(const struct tg_req *req, uint64_t serial)
+{
+	return req->view.serial == serial && req->view.end == TG_END_NONE;
+}
+
+/* The attempt failed with the ending `kind` before or within its response: repeat, ask the
+ * retry policy, or end. Closes the upstream. */
+void tg_req_attempt_failed(struct tg_req *req, enum tg_end kind);
+
+/* May it be sent again without doing something twice (RFC 9110 §9.2.2), and is its body still
+ * whole? */
+bool tg_req_safe(const struct tg_req *req);
+
+void tg_requests_fini(struct tg_engine *engine);
+
+#endif

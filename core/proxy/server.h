@@ -1,0 +1,84 @@
+/* A server as all threads know it: one truth about health and load. It outlives generations:
+ * a reload that names the same backend, name and address gets the same object.
+ *
+ * Counters are a cell per worker, written by that worker alone and summed by who reads, so that
+ * the request path needs no atomic read-modify-write.
+ */
+#ifndef TG_PROXY_SERVER_H
+#define TG_PROXY_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/str.h"
+#include "net/addr.h"
+
+enum { TG_WORKERS_MAX = 256 };
+
+/* Written by one worker; read by any thread. */
+struct tg_server_cell {
+	_Alignas(64) _Atomic uint64_t requests; /* requests sent (attempts) */
+	_Atomic uint64_t connects;              /* connections opened */
+	_Atomic uint64_t failures;              /* attempts that failed */
+	_Atomic int64_t active;                 /* requests in flight */
+	_Atomic int64_t idle;                   /* connections in the pool */
+};
+
+struct tg_server {
+	uint32_t magic;
+	uint32_t id;         /* unique in the process, small: the index of its pools */
+	atomic_uint refs;    /* any thread */
+	atomic_bool up;      /* any thread; written by the control thread */
+	_Atomic(struct tg_addr *) addr; /* any thread; NULL: the name is not resolved yet */
+	struct tg_str backend;          /* constant: the names that identify it */
+	struct tg_str name;
+	struct tg_str address;
+	struct tg_str host; /* constant: to be resolved; ptr NULL when the address is literal */
+	uint16_t port;
+	unsigned cells_len; /* constant: number of workers */
+	struct tg_server_cell cells[];
+};
+
+/* A new server with one reference; NULL: out of memory. `address` must have been parsed (see
+ * tg_addr_parse); a name is resolved later, by whoever calls tg_server_set_addr. */
+TG_MUST_USE struct tg_server *tg_server_new(unsigned workers, struct tg_str backend,
+    struct tg_str name, struct tg_str address);
+struct tg_server *tg_server_get(struct tg_server *server);
+void tg_server_put(struct tg_server *server);
+
+/* Control thread: the name resolves to `addr` now. 0 or UV_ENOMEM. */
+TG_MUST_USE int tg_server_set_addr(struct tg_server *server, const struct tg_addr *addr);
+
+/* A counter of a cell: written by its owner only, so load and store suffice. */
+static inline void
+tg_cell_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter,
+	    atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void
+tg_gauge_add(_Atomic int64_t *gauge, int64_t n)
+{
+	atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + n,
+	    memory_order_relaxed);
+}
+
+struct tg_server_sums {
+	uint64_t requests, connects, failures;
+	int64_t active, idle;
+};
+
+/* The sums over all workers. */
+struct tg_server_sums tg_server_sum(const struct tg_server *server);
+
+static inline bool
+tg_server_usable(const struct tg_server *server)
+{
+	return atomic_load_explicit(&server->up, memory_order_relaxed) &&
+	    atomic_load_explicit(&server->addr, memory_order_relaxed) != NULL;
+}
+
+#endif

@@ -1,0 +1,397 @@
+#include "proxy/steps.h"
+
+#include "proxy/answer.h"
+#include "proxy/client.h"
+#include "proxy/relay.h"
+#include "proxy/upstream.h"
+
+enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32 };
+
+static enum tg_next
+go(struct tg_req *req, enum tg_next (*step)(struct tg_req *))
+{
+	req->step = step;
+	return TG_NEXT_GO;
+}
+
+static enum tg_next
+end(struct tg_req *req, enum tg_end why)
+{
+	tg_req_end(req, why);
+	return TG_NEXT_WAIT;
+}
+
+/* Call a hook, or take the decision of the one that was parked. */
+static enum tg_hook_result
+ask(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *))
+{
+	enum tg_hook_result result;
+
+	if (req->hook == TG_HOOK_WAITS)
+		return TG_HOOK_PARKED;
+	if (req->hook == TG_HOOK_READY) {
+		req->hook = TG_HOOK_FREE;
+		return (enum tg_hook_result)req->hook_result;
+	}
+	req->hook = TG_HOOK_WAITS; /* in case the hook resumes us before it returns */
+	result = hook(req);
+	if (result != TG_HOOK_PARKED)
+		req->hook = TG_HOOK_FREE;
+	return result;
+}
+
+enum tg_next
+tg_step_route(struct tg_req *req)
+{
+	const struct tg_plan *plan = req->generation->plan;
+
+	if (req->listener->options.has_route) {
+		switch (ask(req, req->generation->hooks->route)) {
+		case TG_HOOK_PARKED:
+			return TG_NEXT_WAIT;
+		case TG_HOOK_FAILED:
+			return end(req, TG_END_SCRIPT_ERROR);
+		case TG_HOOK_DONE:
+			break;
+		}
+		if (req->answered)
+			return go(req, tg_step_answer);
+	} else {
+		req->view.backend = req->listener->options.backend;
+	}
+	if (req->view.backend < 0 || (unsigned)req->view.backend >= plan->backend_count)
+		return end(req, TG_END_SCRIPT_ERROR);
+	if (req->listener->options.max_body > 0 && req->in.framing == TG_FRAMING_LENGTH &&
+	    req->in.length > (uint64_t)req->listener->options.max_body)
+		return end(req, TG_END_BODY_TOO_LARGE);
+	req->backend = &plan->backends[req->view.backend];
+	return go(req, tg_step_pick);
+}
+
+/* The engine's own balancing: round robin over what is usable, weights ignored, the server that
+ * has just failed left out if there is another. */
+static int
+plain_round_robin(struct tg_req *req)
+{
+	const struct tg_plan_backend *backend = req->backend;
+	uint32_t turn = backend->state->turns[req->engine->worker].turn++;
+	int failed = req->view.redispatched ? req->view.server : -1;
+
+	for (unsigned i = 0; i < backend->count; i++) {
+		unsigned s = (turn + i) % backend->count;
+
+		if (backend->servers[s].options.weight > 0 && (int)s != failed &&
+		    tg_server_usable(backend->servers[s].server))
+			return (int)s;
+	}
+	return failed;
+}
+
+enum tg_next
+tg_step_pick(struct tg_req *req)
+{
+	struct tg_counters *counters = req->engine->counters;
+	uint64_t now;
+
+	if (!req->backend->options.has_pick) {
+		req->view.server = plain_round_robin(req);
+	} else {
+		switch (ask(req, req->generation->hooks->pick)) {
+		case TG_HOOK_PARKED:
+			return TG_NEXT_WAIT;
+		case TG_HOOK_FAILED:
+			tg_cell_add(&counters->pick_fallback, 1);
+			req->view.server = plain_round_robin(req);
+			break;
+		case TG_HOOK_DONE:
+			break;
+		}
+		if (req->answered)
+			return go(req, tg_step_answer);
+	}
+	if (req->view.server < 0 || (unsigned)req->view.server >= req->backend->count)
+		return end(req, TG_END_NO_SERVER);
+	req->server = &req->backend->servers[req->view.server];
+	now = tg_loop_now(req->engine->loop);
+	req->picked_at = now;
+	req->view.wait_ms = (int32_t)(now - req->head_at);
+	return go(req, tg_step_connect);
+}
+
+enum tg_next
+tg_step_connect(struct tg_req *req)
+{
+	struct tg_server *server = req->server->server;
+	struct tg_upstream *up = NULL;
+	enum tg_end failed;
+
+	req->sent = false;
+	if (!req->fresh) {
+		/* A request that could not go again must not meet a connection that is dead:
+		 * look. One that can is cheaper to send twice in the rare case. */
+		req->sent = true;
+		up = tg_pool_take(req->engine, server, !tg_req_safe(req) || !req->in_done);
+		req->sent = false;
+	}
+	if (up != NULL) {
+		tg_upstream_attach(up, req);
+		return go(req, tg_step_send);
+	}
+	failed = (enum tg_end)tg_upstream_connect(req, server);
+	if (failed != TG_END_NONE) {
+		tg_req_attempt_failed(req, failed);
+		return TG_NEXT_GO;
+	}
+	req->step = tg_step_await; /* on_connect goes to tg_step_send */
+	return TG_NEXT_WAIT;
+}
+
+/* X-Forwarded-For gets the client's address appended; the other two say what only we know, so
+ * what the client claims there is replaced. */
+static int
+add_forwarded(struct tg_req *req)
+{
+	struct tg_head *head = &req->in;
+	int err;
+
+	if (req->forwarded || req->listener->options.forwarded_for == 0)
+		return 0;
+	req->forwarded = true;
+	err = tg_head_add(head, TG_STR("X-Forwarded-For"), req->view.client);
+	if (err == 0)
+		err = tg_head_set(head, TG_STR("X-Forwarded-Proto"),
+		    req->view.secure ? TG_STR("https") : TG_STR("http"));
+	if (err == 0 && head->host.len > 0)
+		err = tg_head_set(head, TG_STR("X-Forwarded-Host"), head->host);
+	return err;
+}
+
+/* The head for the server, into req->unsent. */
+static int
+write_head(struct tg_req *req)
+{
+	const struct tg_head *head = &req->in;
+	size_t cap = HEAD_SLACK + head->method.len + head->host.len + head->path.len +
+	    head->query.len;
+	char *out;
+	int len;
+
+	for (unsigned i = 0; i < head->count; i++)
+		cap += head->fields[i].name.len + head->fields[i].value.len + PER_FIELD;
+	out = tg_arena_alloc(&req->arena, cap);
+	if (out == NULL)
+		return TG_HTTP_MEMORY;
+	len = tg_http1_write_request(head, out, cap);
+	if (len < 0)
+		return len;
+	req->unsent = (struct tg_str){ out, (size_t)len };
+	return 0;
+}
+
+enum tg_next
+tg_step_send(struct tg_req *req)
+{
+	uint64_t now = tg_loop_now(req->engine->loop);
+	struct tg_conn *client = &req->client->conn;
+
+	req->connected_at = now;
+	req->view.connect_ms = (int32_t)(now - req->picked_at);
+	if (add_forwarded(req) != 0 || write_head(req) != 0)
+		return end(req, TG_END_MEMORY);
+	tg_head_init(&req->out, &req->arena);
+	tg_http1_response_init(&req->out_codec, &req->listener->limits, &req->out,
+	    (enum tg_method)req->in.method_id);
+	req->sending = true;
+	req->sent = true;
+	req->step = tg_step_await;
+	/* What there is of the body goes out with the head, in one write. */
+	if (!req->in_done)
+		tg_conn_resume(client);
+	if (req->in_done || !client->delivering)
+		tg_relay_flush_request(req);
+	if (req->view.end == TG_END_NONE && req->up != NULL) {
+		tg_conn_resume(&req->up->conn);
+		tg_upstream_watch(req->up);
+		tg_client_watch(req->client);
+	}
+	return req->step == tg_step_await ? TG_NEXT_WAIT : TG_NEXT_GO;
+}
+
+enum tg_next
+tg_step_await(struct tg_req *req)
+{
+	(void)req;
+	return TG_NEXT_WAIT;
+}
+
+/* An interim response (RFC 9110 §15.2): relayed at once, but not to an HTTP/1.0 client. */
+static enum tg_next
+relay_interim(struct tg_req *req)
+{
+	struct tg_str head;
+
+	if (req->out.status == 101 || ++req->interims > INTERIMS_MAX) {
+		tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
+		return TG_NEXT_GO;
+	}
+	if (req->in.minor > 0) {
+		head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_SILENT);
+		if (head.ptr == NULL)
+			return end(req, TG_END_MEMORY);
+		if (tg_relay_to_client(req, &head, 1) != 0)
+			return end(req, TG_END_CLIENT_GONE_DATA);
+	}
+	req->out_head_done = false;
+	tg_head_init(&req->out, &req->arena);
+	tg_http1_response_init(&req->out_codec, &req->listener->limits, &req->out,
+	    (enum tg_method)req->in.method_id);
+	req->step = tg_step_await;
+	return TG_NEXT_WAIT;
+}
+
+/* The framing of the answer towards the client: as the server sent it, but a body of unknown
+ * length is chunked for HTTP/1.1 and ends with the connection for HTTP/1.0. */
+static enum tg_framing
+choose_framing(const struct tg_req *req)
+{
+	enum tg_framing framing = (enum tg_framing)req->out.framing;
+
+	if (framing == TG_FRAMING_NONE || framing == TG_FRAMING_LENGTH)
+		return framing;
+	return req->in.minor > 0 ? TG_FRAMING_CHUNKED : TG_FRAMING_CLOSE;
+}
+
+static enum tg_next
+ask_response(struct tg_req *req)
+{
+	if (!req->backend->options.has_response && !req->listener->options.has_response)
+		return TG_NEXT_GO;
+	switch (ask(req, req->generation->hooks->response)) {
+	case TG_HOOK_PARKED:
+		return TG_NEXT_WAIT;
+	case TG_HOOK_FAILED:
+		return end(req, TG_END_SCRIPT_ERROR);
+	case TG_HOOK_DONE:
+		break;
+	}
+	return TG_NEXT_GO;
+}
+
+enum tg_next
+tg_step_response(struct tg_req *req)
+{
+	struct tg_conn *server = &req->up->conn;
+
+	if (req->hook == TG_HOOK_FREE) {
+		if (req->out.status < 200)
+			return relay_interim(req);
+		req->view.response_ms =
+		    (int32_t)(tg_loop_now(req->engine->loop) - req->connected_at);
+		req->view.status = req->out.status;
+		req->view.response_ready = 1;
+	}
+	if (ask_response(req) == TG_NEXT_WAIT) {
+		/* Not even its end may be seen before the script has decided. */
+		tg_conn_pause(server);
+		tg_upstream_watch(req->up);
+		return TG_NEXT_WAIT;
+	}
+	if (req->answered)
+		return go(req, tg_step_answer);
+	req->out_framing = (uint8_t)choose_framing(req);
+	req->keep_client = req->out_framing != TG_FRAMING_CLOSE && tg_answer_may_keep(req);
+	req->view.status = req->out.status;
+	req->unsent_out = tg_answer_head(
+	    req, (enum tg_framing)req->out_framing, tg_answer_connection(req));
+	if (req->unsent_out.ptr == NULL)
+		return end(req, TG_END_MEMORY);
+	req->relaying = true;
+	req->head_sent = true;
+	req->step = tg_step_relay;
+	if (req->out.framing == TG_FRAMING_NONE)
+		tg_relay_response(req, NULL, 0);
+	else
+		tg_conn_resume(server);
+	if (req->step == tg_step_relay && req->view.end == TG_END_NONE && !server->delivering)
+		tg_relay_flush_response(req);
+	return req->step == tg_step_relay ? TG_NEXT_WAIT : TG_NEXT_GO;
+}
+
+enum tg_next
+tg_step_relay(struct tg_req *req)
+{
+	(void)req;
+	return TG_NEXT_WAIT;
+}
+
+/* The client has it all when its queue is empty and what it still sends was thrown away. */
+static enum tg_next
+step_flush(struct tg_req *req)
+{
+	struct tg_client *client = req->client;
+
+	if (tg_conn_drained(&client->conn) && (req->in_done || !req->keep_client))
+		return end(req, req->answered ? TG_END_ANSWERED : TG_END_OK);
+	tg_client_watch(client);
+	return TG_NEXT_WAIT;
+}
+
+/* Wait for the rest of the request's body, to throw it away, and for the client to take the
+ * answer. */
+static enum tg_next
+wind_up(struct tg_req *req)
+{
+	req->step = step_flush;
+	if (!req->in_done && req->keep_client) {
+		req->discard = true;
+		tg_conn_resume(&req->client->conn);
+	}
+	return TG_NEXT_GO;
+}
+
+enum tg_next
+tg_step_complete(struct tg_req *req)
+{
+	bool reusable = req->in_done && !req->poisoned && req->out.keep_alive &&
+	    req->out.framing != TG_FRAMING_CLOSE && req->up->conn.kept == NULL &&
+	    tg_conn_drained(&req->up->conn) && !req->up->write_dead;
+
+	tg_upstream_detach(req, reusable);
+	tg_relay_flush_response(req);
+	if (req->view.end != TG_END_NONE)
+		return TG_NEXT_WAIT;
+	return wind_up(req);
+}
+
+enum tg_next
+tg_step_answer(struct tg_req *req)
+{
+	tg_upstream_detach(req, false);
+	if (tg_answer_write(req) != 0)
+		return end(req, TG_END_CLIENT_GONE_DATA);
+	return wind_up(req);
+}
+
+enum tg_next
+tg_step_retry(struct tg_req *req)
+{
+	enum tg_end failure = (enum tg_end)req->failure;
+	enum tg_hook_result result = (enum tg_hook_result)req->hook_result;
+
+	if (req->hook == TG_HOOK_WAITS)
+		return TG_NEXT_WAIT;
+	if (req->hook == TG_HOOK_FREE) {
+		req->hook = TG_HOOK_WAITS;
+		result = req->generation->hooks->retry(req, failure);
+		if (result == TG_HOOK_PARKED)
+			return TG_NEXT_WAIT;
+	}
+	req->hook = TG_HOOK_FREE;
+	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP)
+		return end(req, failure);
+	req->view.retries++;
+	req->view.redispatched = req->verdict == TG_VERDICT_REDISPATCH;
+	/* After a failure the pooled connections of the same server are suspect. */
+	req->fresh = !req->view.redispatched;
+	return go(req, req->view.redispatched ? tg_step_pick : tg_step_connect);
+}

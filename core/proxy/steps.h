@@ -1,0 +1,18 @@
+/* The steps of a request, in order; see core/README.md for the diagram. */
+#ifndef TG_PROXY_STEPS_H
+#define TG_PROXY_STEPS_H
+
+#include "proxy/req.h"
+
+enum tg_next tg_step_route(struct tg_req *req);    /* which backend, or our own answer */
+enum tg_next tg_step_pick(struct tg_req *req);     /* which server */
+enum tg_next tg_step_connect(struct tg_req *req);  /* pooled, or begin a new connection */
+enum tg_next tg_step_send(struct tg_req *req);     /* the head to the server */
+enum tg_next tg_step_await(struct tg_req *req);    /* parked until the response head is there */
+enum tg_next tg_step_response(struct tg_req *req); /* edits; the head to the client */
+enum tg_next tg_step_relay(struct tg_req *req);    /* parked while the body flows */
+enum tg_next tg_step_complete(struct tg_req *req); /* all came: release the server, flush */
+enum tg_next tg_step_retry(struct tg_req *req);    /* the attempt failed: what now */
+enum tg_next tg_step_answer(struct tg_req *req);   /* our own answer */
+
+#endif

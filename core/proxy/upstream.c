@@ -1,0 +1,261 @@
+#include "proxy/upstream.h"
+
+#include <uv.h>
+
+#include "proxy/engine.h"
+#include "proxy/relay.h"
+#include "proxy/req.h"
+#include "proxy/steps.h"
+
+enum { UPSTREAM_MAGIC = 0x5e21e4 };
+
+static const struct tg_conn_ops upstream_ops;
+
+static struct tg_server_cell *
+cell_of(struct tg_upstream *up)
+{
+	return &up->server->cells[up->engine->worker];
+}
+
+static void
+start_timer(struct tg_upstream *up, int64_t ms)
+{
+	if (ms > 0)
+		tg_loop_timer_start(up->engine->loop, &up->timer, (uint64_t)ms);
+	else
+		tg_loop_timer_stop(up->engine->loop, &up->timer);
+}
+
+void
+tg_upstream_watch(struct tg_upstream *up)
+{
+	struct tg_req *req = up->req;
+	bool expected;
+
+	if (req == NULL || !up->connected)
+		return;
+	/* It owes us bytes, or room for ours; not while we or the client are the slow ones. */
+	expected = !up->conn.paused && (req->in_done || !tg_conn_drained(&up->conn)) &&
+	    !req->out_done;
+	start_timer(up, expected ? req->backend->options.server_ms : 0);
+}
+
+/* --- the response ------------------------------------------------------------------------- */
+
+/* Bytes of a response head; 0: all was used. */
+static size_t
+read_head(struct tg_upstream *up, const char *data, size_t len)
+{
+	struct tg_req *req = up->req;
+	size_t used = 0;
+	int r;
+
+	r = tg_http1_head(&req->out_codec, data, len, &used);
+	req->out_started = true;
+	if (r < 0) {
+		tg_req_attempt_failed(
+		    req, r == TG_HTTP_MEMORY ? TG_END_MEMORY : TG_END_BAD_RESPONSE);
+		return len;
+	}
+	if (r == 1) {
+		req->out_head_done = true;
+		req->step = tg_step_response;
+		tg_req_run(req);
+	}
+	return used;
+}
+
+static size_t
+on_data(struct tg_conn *conn, char *data, size_t len)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+	struct tg_req *req = up->req;
+	uint64_t serial = req != NULL ? req->view.serial : 0;
+	size_t used = 0;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	if (req == NULL) { /* idle: bytes that belong to no request */
+		tg_upstream_close(up);
+		return len;
+	}
+	while (used < len && up->req == req && tg_req_alive(req, serial)) {
+		if (!req->out_head_done)
+			used += read_head(up, data + used, len - used);
+		else if (req->relaying && !req->out_done)
+			used += tg_relay_response(req, data + used, len - used);
+		else
+			break;
+	}
+	if (up->req == req && tg_req_alive(req, serial)) {
+		if (req->relaying && !req->out_done)
+			tg_relay_flush_response(req);
+		else
+			tg_upstream_watch(up);
+	}
+	return up->req == req ? used : len;
+}
+
+static void
+on_end(struct tg_conn *conn, int status)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+	struct tg_req *req = up->req;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	if (req == NULL)
+		tg_upstream_close(up);
+	else if (!req->relaying)
+		tg_req_attempt_failed(req, TG_END_SERVER_CLOSED);
+	else
+		tg_relay_response_end(req, status);
+}
+
+static void
+on_drain(struct tg_conn *conn)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+	struct tg_req *req = up->req;
+	uint64_t serial;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	if (req == NULL)
+		return;
+	serial = req->view.serial;
+	if (!req->in_done)
+		tg_relay_resume_request(req);
+	if (tg_req_alive(req, serial) && req->up == up)
+		tg_upstream_watch(up);
+}
+
+/* --- connecting --------------------------------------------------------------------------- */
+
+static void
+on_connect(struct tg_conn *conn, int status)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+	struct tg_req *req = up->req;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	tg_assert(req != NULL); /* detach closes, and then on_connect does not come */
+	if (status == UV_ECONNREFUSED) {
+		tg_req_attempt_failed(req, TG_END_CONNECT_REFUSED);
+	} else if (status != 0) {
+		tg_req_attempt_failed(req,
+		    status == UV_ETIMEDOUT ? TG_END_CONNECT_TIMEOUT : TG_END_CONNECT_FAILED);
+	} else {
+		up->connected = true;
+		req->step = tg_step_send;
+		tg_req_run(req);
+	}
+}
+
+static void
+on_timer(struct tg_timer *timer)
+{
+	struct tg_upstream *up = tg_container_of(timer, struct tg_upstream, timer);
+	struct tg_req *req = up->req;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	if (req == NULL)
+		tg_upstream_close(up);
+	else if (!up->connected)
+		tg_req_attempt_failed(req, TG_END_CONNECT_TIMEOUT);
+	else if (!req->out_head_done)
+		tg_req_attempt_failed(req, TG_END_SERVER_TIMEOUT);
+	else
+		tg_req_end(req, TG_END_RESPONSE_TIMEOUT);
+}
+
+void
+tg_upstream_attach(struct tg_upstream *up, struct tg_req *req)
+{
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	tg_assert(up->req == NULL && req->up == NULL);
+	up->req = req;
+	req->up = up;
+	req->view.reused = up->connected;
+	up->reused = up->connected;
+	tg_cell_add(&cell_of(up)->requests, 1);
+	tg_gauge_add(&cell_of(up)->active, 1);
+}
+
+int
+tg_upstream_connect(struct tg_req *req, struct tg_server *server)
+{
+	struct tg_engine *engine = req->engine;
+	const struct tg_addr *addr = atomic_load_explicit(&server->addr, memory_order_acquire);
+	struct tg_upstream *up;
+
+	if (addr == NULL)
+		return TG_END_UNRESOLVED;
+	up = tg_blocks_get(&engine->upstream_blocks);
+	if (up == NULL)
+		return TG_END_MEMORY;
+	memset(up, 0, offsetof(struct tg_upstream, conn));
+	up->magic = UPSTREAM_MAGIC;
+	up->engine = engine;
+	up->server = tg_server_get(server);
+	tg_timer_init(&up->timer, on_timer);
+	tg_link_init(&up->pooled);
+	tg_link_init(&up->all);
+	tg_list_push_back(&engine->upstreams, &up->all);
+	engine->open_handles++;
+	if (tg_conn_connect(&up->conn, engine->loop, &upstream_ops, addr) != 0)
+		return TG_END_CONNECT_FAILED;
+	tg_cell_add(&cell_of(up)->connects, 1);
+	tg_upstream_attach(up, req);
+	start_timer(up, req->backend->options.connect_ms);
+	return TG_END_NONE;
+}
+
+/* --- the end ------------------------------------------------------------------------------ */
+
+void
+tg_upstream_detach(struct tg_req *req, bool reusable)
+{
+	struct tg_upstream *up = req->up;
+
+	if (up == NULL)
+		return;
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	req->up = NULL;
+	up->req = NULL;
+	tg_gauge_add(&cell_of(up)->active, -1);
+	if (reusable && !up->conn.ended)
+		tg_pool_give(req->engine, up, (unsigned)req->backend->options.pool_size,
+		    req->backend->options.pool_idle_ms);
+	else
+		tg_upstream_close(up);
+}
+
+void
+tg_upstream_close(struct tg_upstream *up)
+{
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	tg_assert(up->req == NULL);
+	tg_pool_forget(up->engine, up);
+	tg_loop_timer_stop(up->engine->loop, &up->timer);
+	tg_conn_close(&up->conn);
+}
+
+static void
+on_closed(struct tg_conn *conn)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+	struct tg_engine *engine = up->engine;
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	tg_link_remove(&up->all);
+	tg_server_put(up->server);
+	up->magic = 0;
+	tg_blocks_put(&engine->upstream_blocks, up);
+	tg_engine_closed(engine);
+}
+
+static const struct tg_conn_ops upstream_ops = {
+	.on_connect = on_connect,
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_drain = on_drain,
+	.on_closed = on_closed,
+};

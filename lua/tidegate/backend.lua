@@ -1,0 +1,193 @@
+-- backend: backends and servers as scripts see them, and the choice of a server.
+-- A record is what the runtime knows of one backend; `record.object` is what scripts get. Static
+-- facts are plain fields; what changes while traffic flows is asked of the engine at each read.
+local ffi = require "ffi"
+local engine = require "tidegate.engine"
+local nearest = require "tidegate.nearest"
+local plan = require "tidegate.plan"
+local where = require "tidegate.where"
+
+local C, vm = engine.C, engine.vm
+
+local M = {}
+
+----------------------------------------------------------------------------------------- servers
+
+local function view_of(server)
+    if engine.loading then
+        where.raise("the state of a server cannot be read while the configuration is loading")
+    end
+    return C.tg_ffi_server_view(vm, server._backend, server._server)
+end
+
+local live = {}
+
+function live.active(server) return view_of(server).active end
+function live.requests(server) return tonumber(view_of(server).requests) end
+function live.failures(server) return tonumber(view_of(server).failures) end
+function live.usable(server) return view_of(server).usable == 1 end
+function live.up(server) return view_of(server).up == 1 end
+
+M.server_fields = {
+    name = true, address = true, weight = true, cookie = true, backend = true, index = true,
+    active = true, requests = true, failures = true, usable = true, up = true,
+}
+
+local Server = {}
+
+function Server.__index(server, key)
+    local read = live[key]
+    if read then return read(server) end
+    if key == "cookie" then return nil end
+    where.raise("a server has no field %q%s", tostring(key), nearest.hint(key, M.server_fields))
+end
+
+function Server.__newindex(_, key)
+    where.raise("server.%s cannot be assigned", tostring(key))
+end
+
+function Server.__tostring(server)
+    return server.backend .. "/" .. server.name
+end
+
+---------------------------------------------------------------------------------------- backends
+
+local methods = {}
+
+--- A number that grows by one with each call, per worker; it survives reloads.
+function methods.turn(backend)
+    if engine.loading then
+        where.raise("backend:turn() cannot be called while the configuration is loading")
+    end
+    return C.tg_ffi_backend_turn(vm, backend._backend)
+end
+
+local Backend = {}
+
+--- How many servers a request could go to now.
+local function usable_count(backend)
+    local record, count = plan.backends[backend._backend + 1], 0
+    for _, server in ipairs(record.servers) do
+        if server.usable then count = count + 1 end
+    end
+    return count
+end
+
+function Backend.__index(backend, key)
+    local method = methods[key]
+    if method then return method end
+    if key == "usable" then return usable_count(backend) end
+    where.raise("a backend has no field %q%s", tostring(key),
+        nearest.hint(key, { name = true, servers = true, turn = true, usable = true }))
+end
+
+function Backend.__newindex(_, key)
+    where.raise("backend.%s cannot be assigned", tostring(key))
+end
+
+function Backend.__tostring(backend)
+    return ("backend %q"):format(backend.name)
+end
+
+--- A new record, listed in the plan. Its servers come with M.add_server.
+function M.new(name, at)
+    local record = {
+        name = name,
+        where = at,
+        index = #plan.backends, -- from 0, as the engine counts
+        servers = {}, -- objects, in order
+        place = {}, -- object → index from 0
+        usable = {}, -- objects that may be picked, as of `epoch`
+        epoch = nil,
+    }
+    record.object = setmetatable({ name = name, servers = record.servers, _backend = record.index }, Backend)
+    plan.backends[#plan.backends + 1] = record
+    return record
+end
+
+--- Add a server to a record. `facts`: name, address, weight, cookie.
+function M.add_server(record, facts)
+    local index = #record.servers
+    local server = setmetatable({
+        name = facts.name, address = facts.address, weight = facts.weight, cookie = facts.cookie,
+        backend = record.name, index = index + 1, _backend = record.index, _server = index,
+    }, Server)
+    record.servers[index + 1] = server
+    record.place[server] = index
+    return server
+end
+
+--- The record behind a backend object, or nil.
+function M.record_of(object)
+    if type(object) ~= "table" or getmetatable(object) ~= Backend then return nil end
+    return plan.backends[object._backend + 1]
+end
+
+----------------------------------------------------------------------------------------- choice
+
+local function is_usable(record, index)
+    return C.tg_ffi_server_view(vm, record.index, index).usable == 1
+end
+
+-- A new list, so that a policy can tell by identity that something has changed.
+local function collect(record)
+    local list = {}
+    for i = 1, #record.servers do
+        local server = record.servers[i]
+        if server.weight > 0 and is_usable(record, i - 1) then list[#list + 1] = server end
+    end
+    return list
+end
+
+local function without(list, server)
+    local rest = {}
+    for i = 1, #list do
+        if list[i] ~= server then rest[#rest + 1] = list[i] end
+    end
+    return #rest > 0 and rest or list
+end
+
+-- The servers that may be picked. The same table until one becomes usable or unusable.
+local function candidates(record, failed)
+    local epoch = C.tg_ffi_backend_epoch(vm, record.index)
+    if record.epoch ~= epoch then
+        record.usable, record.epoch = collect(record), epoch
+    end
+    if failed < 0 then return record.usable end
+    return without(record.usable, record.servers[failed + 1])
+end
+
+local function wrong(record, policy, result)
+    error(("%s of backend %q returned %s, which is not one of its servers (and not nil)"):format(
+        policy, record.name, tostring(result)), 0)
+end
+
+local function stuck_to(record, req, failed)
+    local server = record.sticky.find(req)
+    if server == nil then return -1 end
+    local place = record.place[server] or wrong(record, "the sticky policy", server)
+    if place == failed or not is_usable(record, place) then return -1 end
+    return place
+end
+
+--- The index of the server for a request, or -1 when none is usable. `failed` is the index of the
+--- server that could not be used before (a redispatch), or -1.
+function M.choose(record, req, failed)
+    if record.sticky then
+        local place = stuck_to(record, req, failed)
+        if place >= 0 then return place end
+    end
+    local list = candidates(record, failed)
+    if #list == 0 then return -1 end
+    local server = record.pick(req, list)
+    if server == nil then return -1 end
+    return record.place[server] or wrong(record, "the balance policy", server)
+end
+
+M.methods = methods
+
+-- The engine's view is declared by then; without this line a missing declaration would be found
+-- only with the first request.
+ffi.typeof("struct tg_server_view *")
+
+return M

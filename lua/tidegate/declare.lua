@@ -1,0 +1,305 @@
+-- declare: tide.process, tide.log{…}, tide.backend and tide.listen.
+-- They check everything that can be checked without running, collect every problem with the line
+-- of the user's call, and put what is good into the plan.
+local ffi = require "ffi"
+local backends = require "tidegate.backend"
+local checker = require "tidegate.checker"
+local engine = require "tidegate.engine"
+local options = require "tidegate.options"
+local plan = require "tidegate.plan"
+local scripts = require "tidegate.scripts"
+local where = require "tidegate.where"
+
+local C = engine.C
+
+local M = {}
+
+-- Where the user's call is, and a function that reports problems there.
+local function begin(what, label)
+    if not engine.loading then
+        where.raise("%s can be called only while the configuration is loading", what)
+    end
+    local at = where.caller()
+    return at, plan.failer(at, label or what)
+end
+
+local function check_table(given, fail)
+    if type(given) == "table" then return given end
+    fail("the options must be a table, not %s", type(given))
+    return {}
+end
+
+local function address_problem(address, listen)
+    local text = C.tg_ffi_address_error(address, #address, listen)
+    return text ~= nil and ffi.string(text) or nil
+end
+
+------------------------------------------------------------------------------------ tide.process
+
+local PROCESS = {
+    workers = { "integer", min = 1, max = 1024 },
+    control = { "string" },
+}
+
+--- Settings of the process. To change them the process must be started anew.
+function M.process(given)
+    local at, fail = begin("tide.process")
+    if plan.process then
+        fail("declared twice; the first is at %s", plan.process.where)
+        return
+    end
+    local clean = options.check(PROCESS, check_table(given, fail), fail)
+    if clean.control and (clean.control == "" or #clean.control > 107) then
+        fail('option "control" must be the path of a UNIX socket, 1 to 107 bytes')
+    end
+    plan.process = { workers = clean.workers or 0, control = clean.control or "", where = at }
+end
+
+---------------------------------------------------------------------------------------- tide.log
+
+local LOG = {
+    to = { "string", default = "stdout" },
+    format = { "policy", default = "httplog" },
+}
+
+local function check_target(target, fail)
+    if target == "stdout" or target == "stderr" or target:match("^file:/.") then return end
+    fail('option "to" must be "stdout", "stderr" or "file:/path" (an absolute path), not %q', target)
+end
+
+-- A policy that is one function: the user's own, or what the script's constructor returned.
+local function one_function(kind, policy, object, more, fail, known)
+    if type(policy[1]) == "function" then
+        for name in pairs(policy) do
+            if name ~= 1 then fail('%s: a function takes no option "%s"', kind, tostring(name)) end
+        end
+        return policy[1]
+    end
+    local errors = #plan.errors
+    local result = scripts.construct(kind, policy, object, more, fail, known)
+    if type(result) == "function" then return result end
+    if #plan.errors == errors then
+        fail('%s "%s": its `new` must return a function, not %s', kind, policy[1], type(result))
+    end
+    return nil
+end
+
+--- The log of requests: where to, and in which format.
+function M.log(given)
+    local at, fail = begin("tide.log")
+    if plan.log then
+        fail("declared twice; the first is at %s", plan.log.where)
+        return
+    end
+    local clean = options.check(LOG, check_table(given, fail), fail)
+    if clean.to then check_target(clean.to, fail) end
+    plan.log = {
+        to = clean.to,
+        line = clean.format and one_function("log", clean.format, nil, nil, fail),
+        where = at,
+    }
+end
+
+------------------------------------------------------------------------------------ tide.backend
+
+local BACKEND = {
+    balance = { "policy", default = "roundrobin" },
+    sticky = { "policy", functions = false },
+    check = { "any" },
+    retry = { "policy", default = "default" },
+    retries = { "integer", default = 3, min = 0, max = 100 },
+    redispatch = { "boolean", default = true },
+    timeout = { "fields", fields = {
+        connect = { "duration", default = 5 },
+        server = { "duration", default = 50 },
+    } },
+    pool = { "fields", fields = {
+        size = { "integer", default = 64, min = 0, max = 65536 },
+        idle = { "duration", default = 4 },
+    } },
+    servers = { "list", required = true },
+}
+
+local SERVER = {
+    weight = { "integer", default = 1, min = 0, max = 256 },
+    cookie = { "string" },
+}
+
+local NAME = "^[%w._:%-]+$"
+
+local function check_name(name, fail)
+    if type(name) ~= "string" or not name:match(NAME) then
+        fail("the name must be a string of letters, digits and . _ : -, not %s", options.describe(name))
+        return false
+    end
+    return true
+end
+
+local function find(list, key, value)
+    for i = 1, #list do
+        if rawget(list[i], key) == value then return list[i] end
+    end
+    return nil
+end
+
+-- One item of `servers`: { "name", "address", weight =, cookie = }.
+local function declare_server(record, item, position, fail)
+    if type(item) ~= "table" then
+        fail('server %d must be { "name", "address" }, not %s', position, options.describe(item))
+        return
+    end
+    local name, address = item[1], item[2]
+    local function complain(text, ...)
+        if select("#", ...) > 0 then text = text:format(...) end
+        fail("%s", ("server %s: %s"):format(type(name) == "string" and ("%q"):format(name) or position, text))
+    end
+    local clean = options.check(SERVER, item, complain, 2)
+    if not check_name(name, complain) then return end
+    if type(address) ~= "string" then
+        complain('the address must be "host:port" or "unix:/path", not %s', options.describe(address))
+        return
+    end
+    local problem = address_problem(address, 0)
+    if problem then complain("%s", problem) end
+    if find(record.servers, "name", name) then complain("there is already a server of that name") end
+    local twin = clean.cookie and find(record.servers, "cookie", clean.cookie)
+    if twin then complain("the cookie %q is already that of server %q", clean.cookie, twin.name) end
+    backends.add_server(record, {
+        name = name, address = address, weight = clean.weight or 1, cookie = clean.cookie,
+    })
+end
+
+local function declare_servers(record, list, fail)
+    if not list then return end
+    if #list == 0 then fail("it has no servers") end
+    for position, item in ipairs(list) do declare_server(record, item, position, fail) end
+end
+
+local function declare_sticky(record, policy, fail)
+    if not policy then return end
+    local errors = #plan.errors
+    local sticky = scripts.construct("sticky", policy, record.object, nil, fail)
+    if type(sticky) == "table" and type(sticky.find) == "function" then
+        record.sticky = sticky
+    elseif #plan.errors == errors then
+        fail('sticky "%s": its `new` must return a table with `find` and `stick`', policy[1])
+    end
+end
+
+local function check_policy(value, fail)
+    if value == true then return { "tcp" } end
+    if value == nil or value == false then return nil end
+    return options.check({ check = { "policy" } }, { check = value }, fail).check
+end
+
+local function declare_check(record, value, fail)
+    local policy = check_policy(value, fail)
+    if not policy then return end
+    local ours, theirs = checker.split(policy)
+    local function complain(text, ...)
+        if select("#", ...) > 0 then text = text:format(...) end
+        fail("%s", "check: " .. text)
+    end
+    local errors = #plan.errors
+    local clean = options.check(checker.options, ours, complain)
+    local probe = one_function("check", theirs, record.object, nil, fail, checker.options)
+    if probe and #plan.errors == errors then checker.plan(record, probe, clean) end
+end
+
+local function declare_policies(record, clean, fail)
+    if clean.balance then
+        record.pick = one_function("balance", clean.balance, record.object, nil, fail)
+    end
+    declare_sticky(record, clean.sticky, fail)
+    declare_check(record, clean.check, fail)
+    if clean.retry and (clean.retries or 1) > 0 then
+        local more = { retries = clean.retries, redispatch = clean.redispatch }
+        record.decide = one_function("retry", clean.retry, record.object, more, fail)
+        record.retries = type(clean.retry[1]) == "function" and clean.retries or math.huge
+    end
+end
+
+--- Declare a backend: servers that can answer the same requests. Returns its object, which a
+--- route gives back to choose it.
+function M.backend(name, given)
+    local at, fail = begin("tide.backend", ("backend %s"):format(options.describe(name)))
+    check_name(name, fail)
+    local twin = find(plan.backends, "name", name)
+    if twin then fail("there is already a backend of that name, at %s", twin.where) end
+    local record = backends.new(type(name) == "string" and name or "?", at)
+    local clean = options.check(BACKEND, check_table(given, fail), fail)
+    declare_servers(record, clean.servers, fail)
+    declare_policies(record, clean, fail)
+    record.timeout, record.pool = clean.timeout, clean.pool
+    return record.object
+end
+
+------------------------------------------------------------------------------------- tide.listen
+
+local LISTEN = {
+    route = { "any" },
+    timeout = { "fields", fields = {
+        client = { "duration", default = 50 },
+        head = { "duration", default = 10 },
+        keep_alive = { "duration", default = 60 },
+    } },
+    forwarded_for = { "boolean", default = false },
+    limits = { "fields", fields = {
+        head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
+        uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
+        fields = { "integer", default = 128, min = 1, max = 4096 },
+        body = { "size" },
+    } },
+    response = { "function" },
+    finish = { "function" },
+}
+
+local function route_script(listener, policy, fail)
+    if find(plan.backends, "name", policy[1]) and not scripts.find("route", policy[1]) then
+        fail('option "route": %q is a backend; give the object that tide.backend returned', policy[1])
+        return
+    end
+    listener.route = scripts.route(policy, fail)
+end
+
+local function declare_route(listener, route, fail)
+    local kind = type(route)
+    listener.backend = backends.record_of(route)
+    if listener.backend then return end
+    if route == nil then
+        fail('option "route" is missing: a backend, a function, or the name of a script')
+    elseif kind == "function" then
+        listener.route = route
+    elseif kind == "string" then
+        route_script(listener, { route }, fail)
+    elseif kind == "table" and type(route[1]) == "string" and #route == 1 then
+        route_script(listener, route, fail)
+    else
+        fail('option "route" must be a backend, a function, or the name of a script, not %s',
+            options.describe(route))
+    end
+end
+
+--- Declare a listener: an address, and what happens to the requests that come there.
+function M.listen(address, given)
+    local at, fail = begin("tide.listen", ("listener %s"):format(options.describe(address)))
+    local listener = { address = address, where = at, index = #plan.listeners }
+    if type(address) ~= "string" then
+        fail("the address must be a string, not %s", options.describe(address))
+    else
+        local problem = address_problem(address, 1)
+        if problem then fail("%s", problem) end
+        local twin = find(plan.listeners, "address", address)
+        if twin then fail("there is already a listener on that address, at %s", twin.where) end
+    end
+    local clean = options.check(LISTEN, check_table(given, fail), fail)
+    declare_route(listener, clean.route, fail)
+    listener.timeout, listener.limits = clean.timeout, clean.limits
+    listener.forwarded_for = clean.forwarded_for
+    listener.response, listener.finish = clean.response, clean.finish
+    plan.listeners[#plan.listeners + 1] = listener
+end
+
+M.schemas = { process = PROCESS, log = LOG, backend = BACKEND, server = SERVER, listen = LISTEN }
+
+return M

@@ -1,0 +1,112 @@
+-- push: hands the finished plan to the engine.
+-- In a worker the engine compares with what the control thread has pushed: a configuration that
+-- comes out differently from thread to thread cannot be run.
+local ffi = require "ffi"
+local checker = require "tidegate.checker"
+local engine = require "tidegate.engine"
+local plan = require "tidegate.plan"
+local units = require "tidegate.units"
+local where = require "tidegate.where"
+
+local C, vm = engine.C, engine.vm
+local MISMATCH = tonumber(ffi.C.TG_FFI_MISMATCH)
+local ms = units.milliseconds
+
+local M = {}
+
+local function checked(code, at, what)
+    if code == MISMATCH then
+        plan.fail(at, "%s: this configuration is not the same in every thread; it must not depend on"
+            .. " time, randomness or other things that change while it is loaded", what)
+    elseif code < 0 then
+        plan.fail(at, "%s: %s", what, engine.strerror(code))
+    end
+    return code
+end
+
+local function flag(value) return value and 1 or 0 end
+
+local function tell_where(hook, index, fn)
+    if not fn then return end
+    local text = where.definition(fn)
+    C.tg_ffi_plan_where(vm, tonumber(ffi.C[hook]), index, text, #text)
+end
+
+local function push_server(record, server)
+    local options = ffi.new("struct tg_server_options")
+    options.weight = server.weight
+    options.checked = flag(record.checked)
+    checked(C.tg_ffi_plan_server(vm, record.index, server.name, #server.name, server.address,
+        #server.address, options), record.where, ("backend %q, server %q"):format(record.name, server.name))
+end
+
+local function push_backend(record)
+    local options = ffi.new("struct tg_backend_options")
+    options.connect_ms = ms(record.timeout.connect)
+    options.server_ms = ms(record.timeout.server)
+    options.pool_idle_ms = ms(record.pool.idle)
+    options.pool_size = record.pool.size
+    options.has_pick = flag(record.pick or record.sticky)
+    options.has_response = flag(record.sticky and record.sticky.stick)
+    options.has_retry = flag(record.decide)
+    checked(C.tg_ffi_plan_backend(vm, record.name, #record.name, options), record.where,
+        ("backend %q"):format(record.name))
+    for _, server in ipairs(record.servers) do push_server(record, server) end
+    tell_where("TG_HOOK_PICK", record.index, record.pick)
+    tell_where("TG_HOOK_RESPONSE", record.index, record.sticky and record.sticky.stick)
+    tell_where("TG_HOOK_RETRY", record.index, record.decide)
+end
+
+local function push_listener(listener)
+    local options = ffi.new("struct tg_listener_options")
+    options.client_ms = ms(listener.timeout.client)
+    options.head_ms = ms(listener.timeout.head)
+    options.keep_alive_ms = ms(listener.timeout.keep_alive)
+    options.max_head = listener.limits.head
+    options.max_uri = listener.limits.uri
+    options.max_fields = listener.limits.fields
+    options.max_body = listener.limits.body or 0
+    options.forwarded_for = flag(listener.forwarded_for)
+    options.backend = listener.backend and listener.backend.index or -1
+    options.has_route = flag(listener.route)
+    options.has_response = flag(listener.response)
+    options.has_finish = flag(listener.finish or plan.log)
+    checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
+        ("listener %q"):format(listener.address))
+    tell_where("TG_HOOK_ROUTE", listener.index, listener.route)
+    tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.log and plan.log.line)
+end
+
+-- Timers that run in this thread get the engine's numbers: hooks find them there.
+local function push_timers()
+    local here = engine.role == "worker" and "workers" or "control"
+    checker.spread()
+    local running = {}
+    for _, timer in ipairs(plan.timers) do
+        if timer.on == here then
+            local index = checked(C.tg_ffi_plan_timer(vm, timer.first_ms, timer.every_ms), timer.where, "timer")
+            if index >= 0 then
+                running[index + 1] = timer.fn
+                C.tg_ffi_plan_where(vm, tonumber(ffi.C.TG_HOOK_TIMER), index, timer.where, #timer.where)
+            end
+        end
+    end
+    return running
+end
+
+--- Push everything. Returns the timers' functions, by the engine's index + 1, and the sink of the
+--- request log (or -1). Problems are in plan.errors.
+function M.all()
+    local process = plan.process or { workers = 0, control = "", where = "?:0" }
+    checked(C.tg_ffi_plan_process(vm, process.workers, process.control, #process.control),
+        process.where, "tide.process")
+    local sink = -1
+    if plan.log then
+        sink = checked(C.tg_ffi_plan_sink(vm, plan.log.to, #plan.log.to), plan.log.where, "tide.log")
+    end
+    for _, record in ipairs(plan.backends) do push_backend(record) end
+    for _, listener in ipairs(plan.listeners) do push_listener(listener) end
+    return push_timers(), sink
+end
+
+return M

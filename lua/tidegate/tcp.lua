@@ -1,0 +1,143 @@
+-- tcp: sockets for scripts, and sleeping.
+-- The engine owns the sockets; a script has a number in a table. What is still open when the task
+-- (the hook or the timer's call) ends is closed then.
+local ffi = require "ffi"
+local engine = require "tidegate.engine"
+local units = require "tidegate.units"
+local wait = require "tidegate.wait"
+local where = require "tidegate.where"
+
+local C, vm, call = engine.C, engine.vm, engine.call
+local SLEEP = tonumber(ffi.C.TG_WAIT_SLEEP)
+local CONNECT = tonumber(ffi.C.TG_WAIT_CONNECT)
+local SEND = tonumber(ffi.C.TG_WAIT_SEND)
+local BYTES = tonumber(ffi.C.TG_WAIT_BYTES)
+local LINE = tonumber(ffi.C.TG_WAIT_LINE)
+local ALL = tonumber(ffi.C.TG_WAIT_ALL)
+
+local DEFAULT_TIMEOUT = 10 -- seconds, for each operation
+
+local M = {}
+
+local function milliseconds(what, value)
+    local seconds, err = units.duration(value)
+    if not seconds then where.raise("%s: %s, not %s", what, err, tostring(value)) end
+    return units.milliseconds(seconds)
+end
+
+--- Wait for a time: seconds or "100ms".
+function M.sleep(time)
+    wait.check("tide.sleep")
+    local ms = milliseconds("tide.sleep", time)
+    if wait.expired() then return end
+    wait.wait(SLEEP, math.max(ms, 1))
+end
+
+local Socket = {}
+Socket.__index = Socket
+
+function Socket.__tostring(sock)
+    return ("socket to %s"):format(sock.address)
+end
+
+-- One operation on an open socket. `kept` is held until it is over: the engine sends from the
+-- memory of that string.
+local function operate(sock, kind, kept)
+    if wait.expired() then return nil, "timeout", "" end
+    sock.kept = kept
+    call.sock = sock.id
+    if kept then
+        call.data.ptr = kept
+        call.data.len = #kept
+    end
+    local code = wait.wait(kind, sock.timeout_ms)
+    sock.kept = nil
+    if code < 0 then return nil, engine.strerror(code), engine.text(call.received) or "" end
+    return true
+end
+
+local function check(sock, what)
+    wait.check(what)
+    if type(sock) ~= "table" or getmetatable(sock) ~= Socket then
+        where.raise("%s: call it with a colon, as sock:%s", what, what:match("[%a_]+$"))
+    end
+end
+
+--- Send all of `data` (a string). true, or nil and the reason.
+function Socket.send(sock, data)
+    check(sock, "sock:send")
+    if type(data) ~= "string" then where.raise("sock:send: the data must be a string, not %s", type(data)) end
+    if not sock.id then return nil, "closed" end
+    if data == "" then return true end
+    local ok, err = operate(sock, SEND, data)
+    return ok, err
+end
+
+local function expect(sock, pattern)
+    if type(pattern) == "number" and pattern >= 0 and pattern % 1 == 0 then
+        call.count = pattern
+        return BYTES
+    end
+    if pattern == "line" then return LINE end
+    if pattern == "all" then return ALL end
+    where.raise('sock:receive: say how much: a whole number of bytes, "line" or "all", not %s', tostring(pattern))
+end
+
+--- Receive exactly n bytes, a "line" (without its CRLF or LF), or "all" until the peer closes.
+--- The data, or nil, the reason and what had come so far.
+function Socket.receive(sock, pattern)
+    check(sock, "sock:receive")
+    local kind = expect(sock, pattern)
+    if not sock.id then return nil, "closed", "" end
+    if pattern == 0 then return "" end
+    local ok, err, partial = operate(sock, kind, nil)
+    if not ok then return nil, err, partial end
+    return engine.text(call.received) or ""
+end
+
+--- The time limit of each later operation: seconds or "500ms"; 0: none.
+function Socket.set_timeout(sock, time)
+    sock.timeout_ms = milliseconds("sock:set_timeout", time)
+end
+
+--- Close it. Safe twice.
+function Socket.close(sock)
+    if not sock.id then return end
+    C.tg_ffi_sock_close(vm, sock.id)
+    sock.id = nil
+end
+
+local function timeout_of(options)
+    if options == nil then return DEFAULT_TIMEOUT * 1000 end
+    if type(options) ~= "table" then
+        where.raise("tide.tcp.connect: the options must be a table, not %s", type(options))
+    end
+    for name in pairs(options) do
+        if name ~= "timeout" then
+            where.raise('tide.tcp.connect: unknown option "%s"; known: timeout', tostring(name))
+        end
+    end
+    if options.timeout == nil then return DEFAULT_TIMEOUT * 1000 end
+    return milliseconds("tide.tcp.connect: timeout", options.timeout)
+end
+
+--- Connect to "host:port", "[v6]:port" or "unix:/path". The socket, or nil and the reason.
+--- options.timeout (default 10 s) bounds the connect and each later operation.
+function M.connect(address, options)
+    wait.check("tide.tcp.connect")
+    if type(address) ~= "string" then
+        where.raise("tide.tcp.connect: the address must be a string, not %s", type(address))
+    end
+    local timeout_ms = timeout_of(options)
+    local problem = C.tg_ffi_address_error(address, #address, 0)
+    if problem ~= nil then return nil, ffi.string(problem) end
+    local id = C.tg_ffi_sock_new(vm)
+    if id < 0 then return nil, engine.strerror(id) end
+    local sock = setmetatable({ id = id, address = address, timeout_ms = timeout_ms }, Socket)
+    local ok, err = operate(sock, CONNECT, address)
+    if ok then return sock end
+    sock:close()
+    return nil, err
+end
+
+return M

@@ -1,14 +1,14 @@
 -- roundrobin: every server in its turn, in proportion to its weight.
 -- Equal weights simply alternate. Others follow nginx's smooth weighted sequence: weights 5, 1, 1
 -- give a a b a c a a, not five times a in a row. It is computed once for a whole period, so that a
--- pick is one look into an array. Where that would take too long (never up to 64 servers), the
+-- pick is one look into an array. Where that would take too long (never up to 32 servers), the
 -- place on the line of all weights jumps by the golden section instead: as even, never longer than
 -- a binary search. Neither keeps a position: the backend's turn does, and it survives reloads.
 local M = {}
 
 M.options = {}
 
-local MOST_STEPS = 2 ^ 20 -- additions that a sequence may cost, once per change of the servers
+local MOST_STEPS = 2 ^ 18 -- additions that a sequence may cost, once per change of the servers
 local GOLDEN = (math.sqrt(5) - 1) / 2
 
 local function gcd(a, b)

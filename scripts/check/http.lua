@@ -7,11 +7,11 @@ local tide = require "tidegate"
 local M = {}
 
 M.options = {
-    method = { type = "string", default = "GET" },
-    path = { type = "string", default = "/" }, -- with its query, as it is sent
-    host = "string", -- the Host field; default: the server's address
-    headers = "table", -- name = value, sent as well
-    expect = { type = "any", default = "200-399" }, -- 200, "200-399", or a list of these
+    method = { "string", default = "GET" },
+    path = { "string", default = "/" }, -- with its query, as it is sent
+    host = { "string" }, -- the Host field; default: the server's address
+    headers = { "table" }, -- name = value, sent as well
+    expect = { "any", default = "200-399" }, -- 200, "200-399", or a list of these
 }
 
 local NO_LIMIT = { timeout = 0 } -- of each operation: the checker's holds for all together

@@ -15,17 +15,34 @@ local function escape(byte)
     return SHORT[byte] or ("\\x%02x"):format(byte:byte())
 end
 
--- A loop over bytes, since it compiles and a search for a pattern does not. Nearly every text is
--- returned as it is.
-local function escaped(text)
+-- A loop, since it compiles and a search for a pattern does not.
+local function is_plain(text)
     for i = 1, #text do
         local byte = text:byte(i)
-        if byte < 32 or byte > 126 or byte == 34 or byte == 92 then
-            return (text:gsub('[%z\1-\31"\\\127-\255]', escape))
-        end
+        if byte < 32 or byte > 126 or byte == 34 or byte == 92 then return false end
     end
-    return text
+    return true
 end
+
+-- Most texts of a log come again and again: the results of the last thousand are kept. Long texts
+-- are not, so that memory stays bounded.
+local function remembering(fn)
+    local known, count = {}, 0
+    return function(text)
+        local result = known[text]
+        if result then return result end
+        result = fn(text)
+        if #text <= 256 then
+            if count == 1000 then known, count = {}, 0 end
+            known[text], count = result, count + 1
+        end
+        return result
+    end
+end
+
+local escaped = remembering(function(text)
+    return is_plain(text) and text or (text:gsub('[%z\1-\31"\\\127-\255]', escape))
+end)
 
 local function field(value)
     return value and escaped(value) or "-"

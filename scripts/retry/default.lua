@@ -8,8 +8,8 @@
 local M = {}
 
 M.options = {
-    retries = { type = "integer", default = 3, min = 0 }, -- repeats after the first try; 0: none
-    redispatch = { type = "boolean", default = true }, -- may a repeat go to another server?
+    retries = { "integer", default = 3, min = 0 }, -- repeats after the first try; 0: none
+    redispatch = { "boolean", default = true }, -- may a repeat go to another server?
 }
 
 local SAME, OTHER = "same server first", "another server"

@@ -6,15 +6,15 @@
 local M = {}
 
 M.options = {
-    name = { type = "string", default = "SERVERID" },
-    mode = { type = "string", values = { "insert" }, default = "insert" },
-    indirect = { type = "boolean", default = false }, -- hide the cookie from the servers
-    nocache = { type = "boolean", default = false }, -- an answer that sets it is not for shared caches
-    path = { type = "string", default = "/" },
-    domain = "string", -- default: the host that the client asked
-    httponly = { type = "boolean", default = false }, -- not for the page's scripts
-    secure = { type = "boolean", default = false }, -- over TLS only
-    samesite = { type = "string", values = { "strict", "lax", "none" } },
+    name = { "string", default = "SERVERID" },
+    mode = { "string", values = { "insert" }, default = "insert" },
+    indirect = { "boolean", default = false }, -- hide the cookie from the servers
+    nocache = { "boolean", default = false }, -- an answer that sets it is not for shared caches
+    path = { "string", default = "/" },
+    domain = { "string" }, -- default: the host that the client asked
+    httponly = { "boolean", default = false }, -- not for the page's scripts
+    secure = { "boolean", default = false }, -- over TLS only
+    samesite = { "string", values = { "strict", "lax", "none" } },
 }
 
 -- Where the value that the client presented is kept until the response: in req.ctx. The Cookie

@@ -42,9 +42,7 @@ local http, tcp = check "http", check "tcp"
 
 local function new_http(options)
     local full = {}
-    for name, entry in pairs(http.options) do
-        full[name] = type(entry) == "table" and entry.default or nil
-    end
+    for name, entry in pairs(http.options) do full[name] = entry.default end
     for name, value in pairs(options or {}) do full[name] = value end
     return http.new({}, full)
 end

@@ -36,6 +36,16 @@ end
 
 local EVIL = 'a"b\\c\r\nd\te\27[2J\0\127\128\255#é'
 
+-- How a format writes each byte when it is the only odd one in the target.
+local function each_byte(line, expect)
+    for code = 0, 255 do
+        local byte = string.char(code)
+        local text = line(request { target = "/" .. byte .. "x" })
+        local wanted = "/" .. expect(code, byte) .. "x"
+        assert.is_truthy(text:find(wanted, 1, true), ("byte %d: %s"):format(code, text))
+    end
+end
+
 describe("log/httplog", function()
     local line = format "httplog"
 
@@ -54,11 +64,28 @@ describe("log/httplog", function()
         local rest = '.- %*:80 %*:80/<NOSRV> %-1/%-1/%-1/%-1/5000 %-1 0 %- %- CR%-%- 0/0/0/0/0 0/0 "<BADREQ>"$'
         assert.is_truthy(line(unread()):find(rest))
         assert.is_truthy(line(unread { method = "", target = "", status = NONE }):find(rest))
+        assert.is_truthy(line(unread { method = "GET", target = "" }):find(rest))
     end)
 
     it("encodes bytes that could forge a line or confuse a terminal", function()
         local text = line(request { target = "/" .. EVIL, method = 'G"T' })
         assert.is_truthy(text:find('"G#22T /a#22b\\c#0D#0Ad#09e#1B[2J#00#7F#80#FF#23#C3#A9 HTTP/1.1"', 1, true))
+    end)
+
+    it("encodes every byte that is not plain, and no other", function()
+        each_byte(line, function(code, byte)
+            local plain = code >= 32 and code <= 126 and byte ~= '"' and byte ~= "#"
+            return plain and byte or ("#%02X"):format(code)
+        end)
+    end)
+
+    it("gives the same to a text that it has seen before", function()
+        for _ = 1, 2 do
+            for i = 1, 3000 do
+                local text = line(request { target = ("/%d\n"):format(i) })
+                assert.is_truthy(text:find(('"GET /%d#0A HTTP/1.1"'):format(i), 1, true))
+            end
+        end
     end)
 
     it("keeps the date when the second changes and the milliseconds when it does not", function()
@@ -96,6 +123,15 @@ describe("log/combined", function()
         assert.is_nil(text:find("[%z\1-\31\127-\255]"))
     end)
 
+    it("escapes every byte that is not plain, and no other", function()
+        local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\n"] = "\\n", ["\r"] = "\\r",
+            ["\t"] = "\\t", ["\v"] = "\\v" }
+        each_byte(line, function(code, byte)
+            if short[byte] then return short[byte] end
+            return code >= 32 and code <= 126 and byte or ("\\x%02x"):format(code)
+        end)
+    end)
+
     it("writes the date of each request's own second", function()
         local base = request().started
         line(request())
@@ -130,6 +166,13 @@ describe("log/json", function()
         end
     end)
 
+    it("writes the time of each request, to the millisecond", function()
+        local function time(started) return cjson.decode(line(request { started = started })).time end
+        assert.equal("2009-02-06T12:14:14.655Z", time(1233922454.655))
+        assert.equal("2009-02-06T12:14:14.004Z", time(1233922454.004))
+        assert.equal("2009-02-06T12:14:15.000Z", time(1233922454.9999))
+    end)
+
     it("is one line and valid, whatever bytes come", function()
         local all = {}
         for byte = 0, 255 do all[byte + 1] = string.char(byte) end
@@ -141,12 +184,22 @@ describe("log/json", function()
         assert.equal("\194\128\194\129", target:sub(129, 132)) -- bytes 128 and 129 as U+0080, U+0081
     end)
 
+    it("escapes every byte that is not plain, and no other", function()
+        local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n",
+            ["\r"] = "\\r", ["\t"] = "\\t" }
+        each_byte(line, function(code, byte)
+            if short[byte] then return short[byte] end
+            return code >= 32 and code <= 127 and byte or ("\\u%04x"):format(code)
+        end)
+    end)
+
     local function written(bytes)
         return line(request { target = bytes }):match('"target":"(.-)","version"')
     end
 
     it("leaves UTF-8 as it is", function()
-        for _, text in ipairs { "é", "€", "𝄞", "\239\191\191", "\244\143\191\191", "\237\159\191", "a/é/b" } do
+        for _, text in ipairs { "é", "€", "𝄞", "\239\191\191", "\244\143\191\191", "\237\159\191",
+            "\224\160\128", "\240\144\128\128", "\194\128", "a/é/b" } do
             assert.equal(text, written(text))
         end
     end)

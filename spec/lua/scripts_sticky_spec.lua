@@ -7,9 +7,7 @@ local B = { name = "web02", cookie = "B" }
 
 local function new(options, servers)
     local full = {}
-    for name, entry in pairs(cookie.options) do
-        full[name] = type(entry) == "table" and entry.default or nil
-    end
+    for name, entry in pairs(cookie.options) do full[name] = entry.default end
     for name, value in pairs(options or {}) do full[name] = value end
     return cookie.new({ servers = servers or { A, B } }, full)
 end

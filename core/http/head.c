@@ -115,12 +115,14 @@ const struct tg_field *
 tg_head_find(const struct tg_head *head, struct tg_str name, const struct tg_field *after)
 {
 	enum tg_field_id id = tg_field_id_of(name);
-	const struct tg_field *field = after != NULL ? after + 1 : head->fields;
-	const struct tg_field *end = head->fields + head->count;
+	size_t i = 0;
 
-	for (; field < end; field++) {
-		if (named(field, id, name) && (field->flags & TG_FIELD_REMOVED) == 0)
-			return field;
+	if (after != NULL)
+		i = (size_t)(after - head->fields) + 1;
+	for (; i < head->count; i++) {
+		if (named(&head->fields[i], id, name) &&
+		    (head->fields[i].flags & TG_FIELD_REMOVED) == 0)
+			return &head->fields[i];
 	}
 	return NULL;
 }

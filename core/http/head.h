@@ -110,7 +110,8 @@ void tg_head_init(struct tg_head *head, struct tg_arena *arena);
 enum tg_field_id tg_field_id_of(struct tg_str name);
 
 /* The first live (not removed) field of that name after `after` (NULL: from the start), or
- * NULL. Hop-by-hop fields are found too: scripts may read what they may not forward. */
+ * NULL. Hop-by-hop fields are found too: scripts may read what they may not forward. Fields may
+ * move with an edit: `after` must be younger. */
 const struct tg_field *tg_head_find(
     const struct tg_head *head, struct tg_str name, const struct tg_field *after);
 

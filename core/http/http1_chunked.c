@@ -2,7 +2,8 @@
  *
  * Not by llhttp: it neither limits the bytes of extensions and trailers nor refuses each bare CR
  * and LF in them, and a second reader beside it, to check, is as long as the whole decoder. What
- * is accepted here is a subset of what llhttp accepts in strict mode; spec/fuzz/chunked_fuzz.c compares.
+ * is accepted here is a subset of what llhttp's strict mode accepts, but for a bug of 8.1.0 that
+ * refuses a second extension; spec/fuzz/chunked_fuzz.c compares.
  */
 #include "http/bytes.h"
 #include "http/http1_private.h"
@@ -48,8 +49,8 @@ after_extension(char c)
 }
 
 /* Extensions are dropped, but only well-formed ones: what hides a line end in one (RFC 9112
- * §7.1.1, bare LF) makes two readers see two bodies. White space around them, which the grammar
- * calls bad, is refused as llhttp refuses it. */
+ * §7.1.1, bare LF) makes two readers see two bodies. White space around them and quoted pairs,
+ * which the grammar has, are refused like llhttp does: nobody sends them. */
 static int
 in_extension(struct tg_http1 *http, char c)
 {
@@ -73,11 +74,7 @@ in_extension(struct tg_http1 *http, char c)
 	case TG_HTTP1_EXT_QUOTED:
 		if (c == '"')
 			return TG_HTTP1_EXT_QUOTED_END;
-		if (c == '\\')
-			return TG_HTTP1_EXT_ESCAPED;
-		return text ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
-	case TG_HTTP1_EXT_ESCAPED:
-		return text ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
+		return text && c != '\\' ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
 	default:
 		return after_extension(c);
 	}

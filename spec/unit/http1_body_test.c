@@ -182,7 +182,7 @@ static const struct row rows[] = {
 	              "1\r\n2\r\n0\r\n\r\n"),
 	    "POST Host=a,Transfer-Encoding=chunked 2:0 keep{hello, world }"
 	    "POST Host=a,Transfer-Encoding=chunked 2:0 keep{2}" },
-	{ false, M(CHUNKED "5;a;b=c;d=\"x;\\\"\t\";e\r\nhello\r\n0;l=\"\"\r\n\r\n"),
+	{ false, M(CHUNKED "5;a;b=c;d=\"x;\t\x80\";e\r\nhello\r\n0;l=\"\"\r\n\r\n"),
 	    "POST Host=a,Transfer-Encoding=chunked 2:0 keep{hello}" },
 	{ false, M(CHUNKED "5\r\n\r\n0\r\n\r\n0\r\nT: v\r\nContent-Length: 7\r\nE:\r\n\r\n"),
 	    "POST Host=a,Transfer-Encoding=chunked 2:0 keep{\r\n0\r\n}" },
@@ -270,7 +270,7 @@ static const struct tg_str bad_bodies[] = {
 	M("5;a=\"\r"),
 	M("5;a=\"\n"),
 	M("5;a=\"\0"),
-	M("5;a=\"\\\n"),
+	M("5;a=\"\\"),
 	M("5;a=\"b\"c"),
 	M("5;a=\"b\"\n"),
 	M("5;="),

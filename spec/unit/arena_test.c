@@ -106,6 +106,18 @@ small_allocations_share_a_block(void **state)
 }
 
 static void
+two_allocations_may_fill_a_block_to_its_end(void **state)
+{
+	size_t rest = SIZE - sizeof(void *) - 8 - 2 * TG_POISON_GAP;
+
+	(void)state;
+	assert_non_null(tg_arena_alloc(&arena, 8));
+	assert_non_null(tg_arena_alloc(&arena, rest));
+	assert_int_equal(blocks.out, 1);
+	assert_ptr_equal(arena.next, arena.end);
+}
+
+static void
 what_fills_a_block_exactly_comes_from_the_pool(void **state)
 {
 	size_t room = SIZE - sizeof(void *) - TG_POISON_GAP;
@@ -243,6 +255,7 @@ main(void)
 		test(nothing_is_a_valid_allocation),
 		test(allocations_are_aligned_and_do_not_overlap),
 		test(small_allocations_share_a_block),
+		test(two_allocations_may_fill_a_block_to_its_end),
 		test(what_fills_a_block_exactly_comes_from_the_pool),
 		test(what_is_too_large_for_a_block_spends_none),
 		test(sizes_that_overflow_are_refused),

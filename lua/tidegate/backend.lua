@@ -17,14 +17,14 @@ local function view_of(server)
     if engine.loading then
         where.raise("the state of a server cannot be read while the configuration is loading")
     end
-    return C.tg_ffi_server_view(vm, server._backend, server._server)
+    return (C.tg_ffi_server_view(vm, server._backend, server._server))
 end
 
 local live = {}
 
 function live.active(server) return view_of(server).active end
-function live.requests(server) return tonumber(view_of(server).requests) end
-function live.failures(server) return tonumber(view_of(server).failures) end
+function live.requests(server) return (tonumber(view_of(server).requests)) end
+function live.failures(server) return (tonumber(view_of(server).failures)) end
 function live.usable(server) return view_of(server).usable == 1 end
 function live.up(server) return view_of(server).up == 1 end
 
@@ -37,7 +37,7 @@ local Server = {}
 
 function Server.__index(server, key)
     local read = live[key]
-    if read then return read(server) end
+    if read then return (read(server)) end
     if key == "cookie" then return nil end
     where.raise("a server has no field %q%s", tostring(key), nearest.hint(key, M.server_fields))
 end
@@ -59,7 +59,7 @@ function methods.turn(backend)
     if engine.loading then
         where.raise("backend:turn() cannot be called while the configuration is loading")
     end
-    return C.tg_ffi_backend_turn(vm, backend._backend)
+    return (C.tg_ffi_backend_turn(vm, backend._backend))
 end
 
 local Backend = {}

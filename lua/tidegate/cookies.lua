@@ -6,7 +6,7 @@ local fields = require "tidegate.fields"
 local where = require "tidegate.where"
 
 local C = engine.C
-local memcmp = engine.memcmp
+local memmem, memchr = engine.memmem, engine.memchr
 local MISSING = tonumber(ffi.C.TG_FFI_MISSING)
 local REQUEST = fields.REQUEST
 local found = ffi.new("struct tg_str")
@@ -16,46 +16,56 @@ local SPACE, TAB, SEMICOLON, EQUALS = 32, 9, 59, 61
 
 local M = {}
 
--- The next pair at or after `at`: where it begins and ends, without the blanks around it.
-local function next_pair(bytes, at, len)
-    while at < len and (bytes[at] == SPACE or bytes[at] == TAB or bytes[at] == SEMICOLON) do
-        at = at + 1
-    end
-    local stop = at
-    while stop < len and bytes[stop] ~= SEMICOLON do stop = stop + 1 end
-    local after = stop
-    while stop > at and (bytes[stop - 1] == SPACE or bytes[stop - 1] == TAB) do stop = stop - 1 end
-    return at, stop, after
+-- These recurse by tail calls instead of looping: a function with a loop in it cannot be compiled
+-- into the hook that calls it, and they hardly ever go round.
+
+-- Does a pair begin at `at`, with only blanks between it and the ";" before?
+local function begins(bytes, at)
+    if at == 0 then return true end
+    local before = bytes[at - 1]
+    if before == SEMICOLON then return true end
+    if before ~= SPACE and before ~= TAB then return false end
+    return begins(bytes, at - 1)
 end
 
-local function find_in(bytes, len, name)
-    local size = #name
-    local at = 0
-    while at < len do
-        local start, stop, after = next_pair(bytes, at, len)
-        at = after
-        if stop - start > size and bytes[start + size] == EQUALS
-            and memcmp(bytes + start, name, size) == 0 then
-            return ffi.string(bytes + start + size + 1, stop - start - size - 1)
-        end
+-- The bytes from `start` on, without the blanks before `stop`.
+local function trimmed(bytes, start, stop)
+    if stop > start and (bytes[stop - 1] == SPACE or bytes[stop - 1] == TAB) then
+        return trimmed(bytes, start, stop - 1)
     end
-    return nil
+    return (ffi.string(bytes + start, stop - start))
+end
+
+local function find_from(bytes, at, len, name)
+    local hit = memmem(bytes + at, len - at, name, #name)
+    if hit == nil then return nil end
+    local start = tonumber(hit - bytes)
+    local after = start + #name
+    if after < len and bytes[after] == EQUALS and begins(bytes, start) then
+        local stop = memchr(bytes + after, SEMICOLON, len - after)
+        return trimmed(bytes, after + 1, stop == nil and len or tonumber(stop - bytes))
+    end
+    return find_from(bytes, start + 1, len, name)
+end
+
+-- In the Cookie fields after number `at`: there is one in HTTP/1.1, and may be several in HTTP/2.
+local function get_after(view, serial, name, at)
+    at = C.tg_ffi_field_find(view, serial, REQUEST, "cookie", 6, at, found)
+    if at < 0 then
+        if at ~= MISSING then fields.fail(at, REQUEST, "cookie") end
+        return nil
+    end
+    local value = find_from(ffi.cast(Bytes, found.ptr), 0, tonumber(found.len), name)
+    if value then return value end
+    return get_after(view, serial, name, at)
 end
 
 --- The value of the first cookie of that name, or nil. Names are case-sensitive.
 function M.get(view, serial, name)
-    if type(name) ~= "string" then
-        where.raise("the name of a cookie must be a string, not %s", type(name))
+    if type(name) ~= "string" or name == "" then
+        where.raise("the name of a cookie must be a string that is not empty, not %s", type(name))
     end
-    local at = -1
-    while true do
-        at = C.tg_ffi_field_find(view, serial, REQUEST, "cookie", 6, at, found)
-        if at < 0 then break end
-        local value = find_in(ffi.cast(Bytes, found.ptr), tonumber(found.len), name)
-        if value then return value end
-    end
-    if at ~= MISSING then fields.fail(at, REQUEST, "cookie") end
-    return nil
+    return (get_after(view, serial, name, -1))
 end
 
 --- An iterator over name and value of all cookies, in their order.
@@ -78,7 +88,7 @@ end
 local Cookies = ffi.metatype(ffi.typeof [[struct {
     struct tg_req_view *const _view; const uint64_t _serial;
 }]], {
-    __index = function(cookies, name) return M.get(cookies._view, cookies._serial, name) end,
+    __index = function(cookies, name) return (M.get(cookies._view, cookies._serial, name)) end,
     __newindex = function()
         where.raise('req.cookies is read-only; to change what the server sees, set req.headers["cookie"]')
     end,
@@ -87,7 +97,7 @@ local Cookies = ffi.metatype(ffi.typeof [[struct {
 
 --- The table-like object behind req.cookies.
 function M.cookies(view, serial)
-    return Cookies(view, serial)
+    return (Cookies(view, serial)) -- parentheses: see tidegate.request
 end
 
 return M

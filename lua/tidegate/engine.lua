@@ -4,10 +4,16 @@
 -- a table of Lua functions in the place of the engine.
 local ffi = require "ffi"
 
-ffi.cdef [[int tg_lua_memcmp(const void *a, const void *b, size_t len) __asm__("memcmp");]]
+-- Under names of our own, so that a script may declare them as it likes.
+ffi.cdef [[
+const uint8_t *tg_lua_memmem(const uint8_t *bytes, size_t len, const char *part, size_t part_len) __asm__("memmem");
+const uint8_t *tg_lua_memchr(const uint8_t *bytes, int byte, size_t len) __asm__("memchr");
+]]
 
 local M = {
-    memcmp = ffi.C.tg_lua_memcmp, -- to compare bytes in place, without making a string
+    -- To search bytes in place: no string is made, and no loop hinders the compiler.
+    memmem = ffi.C.tg_lua_memmem,
+    memchr = ffi.C.tg_lua_memchr,
     -- The namespace of the engine's functions; callers keep it in a local (`C.name` compiles to
     -- a direct call).
     C = nil,
@@ -36,7 +42,7 @@ end
 --- A Lua string of a struct tg_str; nil when it is absent.
 function M.text(str)
     if str.ptr == nil then return nil end
-    return ffi.string(str.ptr, str.len)
+    return (ffi.string(str.ptr, str.len))
 end
 
 return M

@@ -73,7 +73,7 @@ end
 function M.get(view, serial, side, name)
     check_name(name)
     local at = C.tg_ffi_field_find(view, serial, side, name, #name, -1, found)
-    if at >= 0 then return ffi.string(found.ptr, found.len) end
+    if at >= 0 then return (ffi.string(found.ptr, found.len)) end
     if at ~= MISSING then M.fail(at, side, name) end
     return nil
 end
@@ -134,7 +134,7 @@ local Headers = ffi.metatype(ffi.typeof [[struct {
     struct tg_req_view *const _view; const uint64_t _serial; const int32_t _side;
 }]], {
     __index = function(headers, name)
-        return M.get(headers._view, headers._serial, headers._side, name)
+        return (M.get(headers._view, headers._serial, headers._side, name))
     end,
     __newindex = function(headers, name, value)
         M.set(headers._view, headers._serial, headers._side, name, value)
@@ -146,7 +146,7 @@ local Headers = ffi.metatype(ffi.typeof [[struct {
 
 --- The table-like object by which scripts read and set single fields.
 function M.headers(view, serial, side)
-    return Headers(view, serial, side)
+    return (Headers(view, serial, side)) -- parentheses: see tidegate.request
 end
 
 return M

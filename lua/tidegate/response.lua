@@ -19,7 +19,7 @@ local getters = {}
 getters.status = request.getters.status
 getters.server = request.getters.server
 getters.backend = request.getters.backend
-function getters.headers(view, serial) return fields.headers(view, serial, RESPONSE) end
+function getters.headers(view, serial) return (fields.headers(view, serial, RESPONSE)) end
 
 local setters = {}
 
@@ -71,7 +71,7 @@ local Response = ffi.metatype(ffi.typeof [[struct {
         local view, serial = res._view, res._serial
         if view.serial ~= serial then where.raise(fields.ended) end
         local get = getters[key]
-        if get then return get(view, serial) end
+        if get then return (get(view, serial)) end
         return methods[key] or unknown(key)
     end,
     __newindex = function(res, key, value)
@@ -89,7 +89,7 @@ local Response = ffi.metatype(ffi.typeof [[struct {
 
 --- A handle for the response of the request that lives at `view` now.
 function M.handle(view)
-    return Response(view, view.serial)
+    return (Response(view, view.serial))
 end
 
 M.getters, M.setters, M.methods = getters, setters, methods

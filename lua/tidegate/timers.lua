@@ -1,41 +1,26 @@
 -- timers: tide.every.
 local engine = require "tidegate.engine"
-local nearest = require "tidegate.nearest"
+local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local units = require "tidegate.units"
 local where = require "tidegate.where"
 
 local M = {}
 
-local PLACES = { control = true, workers = true }
-
-local function check_options(options, fail)
-    if options == nil then return "control" end
-    if type(options) ~= "table" then
-        fail("the options must be a table, not %s", type(options))
-        return "control"
-    end
-    for name in pairs(options) do
-        if name ~= "on" then
-            fail('unknown option "%s"%s', tostring(name), nearest.hint(name, { on = true }))
-        end
-    end
-    local on = options.on == nil and "control" or options.on
-    if not PLACES[on] then
-        fail('option "on" must be "control" or "workers", not "%s"', tostring(on))
-    end
-    return on
-end
+local OPTIONS = {
+    on = { "string", default = "control", values = { "control", "workers" } },
+    first = { "duration" },
+}
 
 --- Call `fn` every so often (seconds or "500ms"), for as long as this configuration runs: once per
 --- process, in the control thread, or with { on = "workers" } in every worker. The first call comes
---- after one interval; the next begins only when the last has returned. fn may wait.
-function M.every(interval, fn, options)
+--- after one interval, or after options.first; the next begins only when the last has returned. fn
+--- may wait.
+function M.every(interval, fn, given)
     if not engine.loading then
         where.raise("tide.every can be called only while the configuration is loading")
     end
-    local at = where.caller()
-    local fail = plan.failer(at, "tide.every")
+    local fail = plan.failer(where.caller(), "tide.every")
     local seconds, err = units.duration(interval)
     if not seconds or seconds < 0.001 then
         fail("the interval %s, not %s", err or "must be 1ms or more", tostring(interval))
@@ -43,11 +28,15 @@ function M.every(interval, fn, options)
     if type(fn) ~= "function" then
         fail("the second argument must be a function, not %s", type(fn))
     end
-    local on = check_options(options, fail)
+    if given ~= nil and type(given) ~= "table" then
+        fail("the options must be a table, not %s", type(given))
+        given = nil
+    end
+    local clean = options.check(OPTIONS, given or {}, fail)
     if not seconds or type(fn) ~= "function" then return end
-    local ms = units.milliseconds(seconds)
     plan.timers[#plan.timers + 1] = {
-        fn = fn, where = where.definition(fn), every_ms = ms, first_ms = ms, on = on, at = at,
+        fn = fn, where = where.definition(fn), on = clean.on,
+        every_ms = units.milliseconds(seconds), first_ms = units.milliseconds(clean.first or seconds),
     }
 end
 

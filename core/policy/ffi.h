@@ -39,7 +39,7 @@ enum tg_hook {
 	TG_HOOK_COUNT
 };
 
-enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
+
 
 enum tg_wait { /* what a coroutine that has yielded waits for */
 	TG_WAIT_NONE,

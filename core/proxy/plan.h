@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "base/view.h"
+#include "base/str.h"
 #include "http/http1.h"
 #include "net/addr.h"
 #include "proxy/server.h"

@@ -6,6 +6,7 @@
 #define TG_PROXY_POOL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/list.h"
 

@@ -308,7 +308,8 @@ tg_step_response(struct tg_req *req)
 	req->relaying = true;
 	req->head_sent = true;
 	req->step = tg_step_relay;
-	if (req->out.framing == TG_FRAMING_NONE)
+	if (req->out.framing == TG_FRAMING_NONE ||
+	    (req->out.framing == TG_FRAMING_LENGTH && req->out.length == 0))
 		tg_relay_response(req, NULL, 0);
 	else
 		tg_conn_resume(server);

@@ -1,0 +1,205 @@
+/* Servers, logs, time and shared tables, as scripts see them. */
+#include <stdlib.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "policy/task.h"
+
+static struct tg_plan_backend *
+backend_of(struct tg_vm *vm, int index)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	return index >= 0 && (unsigned)index < plan->backend_count ? &plan->backends[index] : NULL;
+}
+
+struct tg_server_view *
+tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
+{
+	struct tg_plan_backend *backend = backend_of(vm, backend_index);
+	struct tg_plan_server *entry;
+	struct tg_server_view *view;
+	struct tg_server_sums sums;
+
+	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+		return NULL;
+	entry = &backend->servers[server_index];
+	view = &entry->views[vm->config.thread];
+	sums = tg_server_sum(entry->server);
+	view->up = atomic_load_explicit(&entry->server->up, memory_order_relaxed);
+	view->usable = tg_server_usable(entry->server);
+	view->active = (int32_t)sums.active;
+	view->requests = (int64_t)sums.requests;
+	view->failures = (int64_t)sums.failures;
+	return view;
+}
+
+uint32_t
+tg_ffi_backend_epoch(struct tg_vm *vm, int index)
+{
+	struct tg_plan_backend *backend = backend_of(vm, index);
+
+	return backend == NULL
+	    ? 0
+	    : atomic_load_explicit(&backend->state->epoch, memory_order_acquire);
+}
+
+uint32_t
+tg_ffi_backend_turn(struct tg_vm *vm, int index)
+{
+	struct tg_plan_backend *backend = backend_of(vm, index);
+
+	if (backend == NULL || vm->config.thread >= backend->state->turns_len)
+		return 0;
+	return backend->state->turns[vm->config.thread].turn++;
+}
+
+int
+tg_ffi_server_health(struct tg_vm *vm, int backend_index, int server_index, int up,
+    const char *reason, size_t len)
+{
+	struct tg_plan_backend *backend = backend_of(vm, backend_index);
+	struct tg_server *server;
+
+	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+		return TG_FFI_MISSING;
+	if (vm->config.role != TG_VM_CONTROL)
+		return TG_FFI_STATE;
+	server = backend->servers[server_index].server;
+	if (atomic_exchange(&server->up, up != 0) == (up != 0))
+		return 0;
+	atomic_fetch_add(&backend->state->epoch, 1);
+	tg_log(up ? TG_LOG_NOTICE : TG_LOG_WARNING, "backend %s: server %s is %s%s%.*s",
+	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "",
+	    (int)len, reason);
+	return 1;
+}
+
+void
+tg_ffi_log(int level, const char *text, size_t len)
+{
+	if (level < TG_LOG_DEBUG || level > TG_LOG_ERROR)
+		level = TG_LOG_INFO;
+	tg_log((enum tg_log_level)level, "%.*s", (int)len, text);
+}
+
+int
+tg_ffi_log_line(struct tg_vm *vm, int sink, const char *line, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	if (sink < 0 || (unsigned)sink >= plan->sink_count)
+		return TG_FFI_MISSING;
+	return vm->config.log_line(plan->sinks[sink], line, len) == 0 ? 0 : TG_FFI_MEMORY;
+}
+
+int64_t
+tg_ffi_now(void)
+{
+	return (int64_t)(tg_clock_us() / 1000);
+}
+
+int64_t
+tg_ffi_wall(void)
+{
+	return (int64_t)tg_clock_wall_ms();
+}
+
+const char *
+tg_ffi_strerror(int code)
+{
+	switch (code) {
+	case TG_FFI_ENDED:
+		return "the request has ended";
+	case TG_FFI_MEMORY:
+		return "out of memory";
+	case TG_FFI_INVALID:
+		return "invalid";
+	case TG_FFI_FORBIDDEN:
+		return "not allowed: it belongs to the engine";
+	case TG_FFI_TOO_LARGE:
+		return "too large";
+	case TG_FFI_STATE:
+		return "not possible now";
+	case TG_FFI_MISSING:
+		return "not found";
+	case TG_FFI_MISMATCH:
+		return "differs between threads";
+	case UV_ETIMEDOUT:
+		return "timeout";
+	case UV_EOF:
+		return "closed";
+	default:
+		return uv_strerror(code);
+	}
+}
+
+/* --- shared tables ------------------------------------------------------------------------ */
+
+static bool
+known(int table)
+{
+	return table >= 0 && table < TG_SHARED_TABLES;
+}
+
+int
+tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len)
+{
+	int table = tg_shared_open(vm->config.shared, (struct tg_str){ name, len });
+
+	return table >= 0 ? table : TG_FFI_MEMORY;
+}
+
+int
+tg_ffi_shared_get(
+    struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out)
+{
+	struct tg_str value;
+	int code;
+
+	if (!known(table))
+		return TG_FFI_INVALID;
+	code = tg_shared_get(vm->config.shared, table, (struct tg_str){ key, key_len }, &value);
+	if (code != 0)
+		return code > 0 ? TG_FFI_MISSING : TG_FFI_MEMORY;
+	free(vm->shared_value);
+	vm->shared_value = (char *)(uintptr_t)value.ptr;
+	*out = value;
+	return 0;
+}
+
+int
+tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len,
+    const char *value, size_t value_len, int64_t ttl_ms)
+{
+	if (!known(table))
+		return TG_FFI_INVALID;
+	return tg_shared_set(vm->config.shared, table, (struct tg_str){ key, key_len },
+		   (struct tg_str){ value, value_len }, ttl_ms) == 0
+	    ? 0
+	    : TG_FFI_MEMORY;
+}
+
+int
+tg_ffi_shared_delete(struct tg_vm *vm, int table, const char *key, size_t key_len)
+{
+	if (!known(table))
+		return TG_FFI_INVALID;
+	return tg_shared_delete(vm->config.shared, table, (struct tg_str){ key, key_len })
+	    ? 0
+	    : TG_FFI_MISSING;
+}
+
+int
+tg_ffi_shared_incr(struct tg_vm *vm, int table, const char *key, size_t key_len, double by,
+    double initial, int64_t ttl_ms, double *result)
+{
+	int code;
+
+	if (!known(table))
+		return TG_FFI_INVALID;
+	code = tg_shared_incr(vm->config.shared, table, (struct tg_str){ key, key_len }, by,
+	    initial, ttl_ms, result);
+	return code == 0 ? 0 : code > 0 ? TG_FFI_INVALID : TG_FFI_MEMORY;
+}

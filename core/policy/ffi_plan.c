@@ -1,0 +1,215 @@
+/* What a configuration declares, recorded by the control thread's VM and compared by the
+ * workers': the same file must say the same in every thread.
+ */
+#include <stdlib.h>
+
+#include "base/intern.h"
+#include "policy/task.h"
+
+static bool
+builds(const struct tg_vm *vm)
+{
+	return vm->config.role != TG_VM_WORKER;
+}
+
+int
+tg_ffi_plan_backend(struct tg_vm *vm, const char *name, size_t len,
+    const struct tg_backend_options *options)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_str text = { name, len };
+	struct tg_backend_state *state;
+	int index;
+
+	if (!builds(vm)) {
+		unsigned i = vm->backends_seen++;
+
+		vm->servers_seen = 0;
+		return i < plan->backend_count && tg_str_eq(plan->backends[i].name, text)
+		    ? (int)i
+		    : TG_FFI_MISMATCH;
+	}
+	state = tg_registry_state(vm->config.registry, text);
+	if (state == NULL)
+		return TG_FFI_MEMORY;
+	index = tg_plan_add_backend(plan, state, options);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+/* Abstract UNIX sockets can be listened on, but libuv cannot connect to one. */
+static bool
+can_connect(struct tg_str address)
+{
+	struct tg_addr addr;
+	struct tg_str host;
+	uint16_t port;
+	int parsed = tg_addr_parse(address, false, &addr, &host, &port);
+
+	return parsed == TG_ADDR_RESOLVE ||
+	    (parsed == TG_ADDR_OK &&
+		(addr.sa.sa_family != AF_UNIX || addr.un.sun_path[0] != '\0'));
+}
+
+int
+tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_len,
+    const char *address, size_t address_len, const struct tg_server_options *options)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_str name_text = { name, name_len }, address_text = { address, address_len };
+	struct tg_plan_backend *owner;
+	struct tg_server *server;
+	int index;
+
+	if (backend < 0 || (unsigned)backend >= plan->backend_count)
+		return TG_FFI_INVALID;
+	owner = &plan->backends[backend];
+	if (!builds(vm)) {
+		unsigned i = vm->servers_seen++;
+
+		return i < owner->count && tg_str_eq(owner->servers[i].server->name, name_text) &&
+			tg_str_eq(owner->servers[i].server->address, address_text)
+		    ? (int)i
+		    : TG_FFI_MISMATCH;
+	}
+	if (!can_connect(address_text))
+		return TG_FFI_INVALID;
+	server = tg_registry_server(vm->config.registry, owner->name, name_text, address_text);
+	if (server == NULL)
+		return TG_FFI_MEMORY;
+	index = tg_plan_add_server(plan, (unsigned)backend, server, options);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+int
+tg_ffi_plan_listener(struct tg_vm *vm, const char *address, size_t len,
+    const struct tg_listener_options *options)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_str text = { address, len }, host;
+	struct tg_addr addr;
+	uint16_t port;
+	int index;
+
+	if (!builds(vm)) {
+		unsigned i = vm->listeners_seen++;
+
+		return i < plan->listener_count && tg_str_eq(plan->listeners[i].address, text)
+		    ? (int)i
+		    : TG_FFI_MISMATCH;
+	}
+	if (tg_addr_parse(text, true, &addr, &host, &port) != TG_ADDR_OK)
+		return TG_FFI_INVALID;
+	index = tg_plan_add_listener(plan, text, &addr, options);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+int
+tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_str text = { target, len };
+	int index;
+
+	if (!builds(vm)) {
+		unsigned i = vm->sinks_seen++;
+
+		return i < plan->sink_count && tg_str_eq(plan->sinks[i], text) ? (int)i
+									       : TG_FFI_MISMATCH;
+	}
+	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+int
+tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+	char *copy;
+
+	if (!builds(vm))
+		return 0;
+	if (workers < 0 || workers > TG_WORKERS_MAX)
+		return TG_FFI_INVALID;
+	copy = strndup(control, len);
+	if (copy == NULL)
+		return TG_FFI_MEMORY;
+	plan->workers = workers;
+	free((char *)(uintptr_t)plan->control.ptr);
+	plan->control = (struct tg_str){ copy, len };
+	return 0;
+}
+
+int
+tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms)
+{
+	struct tg_vm_timer *grown =
+	    realloc(vm->timers, (vm->timer_count + 1) * sizeof(*vm->timers));
+
+	if (grown == NULL)
+		return TG_FFI_MEMORY;
+	vm->timers = grown;
+	grown[vm->timer_count] = (struct tg_vm_timer){
+		.first_ms = first_ms < 0 ? 0 : first_ms,
+		.ms = ms < 1 ? 1 : ms,
+		.index = (int)vm->timer_count,
+	};
+	return (int)vm->timer_count++;
+}
+
+int
+tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len)
+{
+	struct tg_where *grown = realloc(vm->wheres, (vm->where_count + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return TG_FFI_MEMORY;
+	vm->wheres = grown;
+	grown[vm->where_count++] = (struct tg_where){
+		.hook = hook,
+		.index = index,
+		.text = tg_intern((struct tg_str){ where, len }),
+	};
+	return 0;
+}
+
+int
+tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	if (!builds(vm))
+		return 0;
+	return tg_plan_add_text(&plan->files, &plan->file_count, (struct tg_str){ path, len }) < 0
+	    ? TG_FFI_MEMORY
+	    : 0;
+}
+
+int
+tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	vm->failed = true;
+	return tg_plan_add_text(
+		   &plan->errors, &plan->error_count, (struct tg_str){ text, len }) < 0
+	    ? TG_FFI_MEMORY
+	    : 0;
+}
+
+const char *
+tg_ffi_address_error(const char *address, size_t len, int listen)
+{
+	struct tg_str text = { address, len }, host;
+	struct tg_addr addr;
+	uint16_t port;
+	int parsed = tg_addr_parse(text, listen != 0, &addr, &host, &port);
+
+	if (parsed < 0)
+		return tg_addr_strerror(parsed);
+	if (listen && parsed == TG_ADDR_RESOLVE)
+		return "a listener needs a literal address: write the IP, '*:PORT' or 'unix:/path'";
+	if (!listen && parsed == TG_ADDR_OK && addr.sa.sa_family == AF_UNIX &&
+	    addr.un.sun_path[0] == '\0')
+		return "a server cannot be an abstract UNIX socket: use one with a path";
+	return NULL;
+}

@@ -1,0 +1,296 @@
+#include "policy/task.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "policy/sock.h"
+#include "proxy/engine.h"
+#include "proxy/req.h"
+
+enum { TASK_MAGIC = 0x7a58 };
+
+static void on_timer(struct tg_timer *timer);
+
+/* --- coroutines --------------------------------------------------------------------------- */
+
+/* A task with a coroutine that is ready to run; NULL: out of memory. */
+static struct tg_task *
+take_task(struct tg_vm *vm)
+{
+	struct tg_link *link = tg_list_pop_front(&vm->idle);
+	struct tg_task *task;
+
+	if (link != NULL)
+		return tg_container_of(link, struct tg_task, link);
+	task = calloc(1, sizeof(*task));
+	if (task == NULL)
+		return NULL;
+	task->magic = TASK_MAGIC;
+	task->vm = vm;
+	tg_link_init(&task->link);
+	tg_link_init(&task->socks);
+	tg_timer_init(&task->timer, on_timer);
+	task->co = lua_newthread(vm->lua);
+	task->ref = luaL_ref(vm->lua, LUA_REGISTRYINDEX);
+	return task;
+}
+
+/* The task is over. A coroutine that ended well serves again; one that failed or was dropped in
+ * the middle cannot. */
+static void
+end_task(struct tg_task *task, bool reusable)
+{
+	struct tg_vm *vm = task->vm;
+
+	tg_loop_timer_stop(vm->loop, &task->timer);
+	tg_link_remove(&task->link);
+	tg_socks_close(task);
+	task->req = NULL;
+	task->waits_for = NULL;
+	if (reusable) {
+		lua_settop(task->co, 0);
+		tg_list_push_front(&vm->idle, &task->link);
+		return;
+	}
+	luaL_unref(vm->lua, LUA_REGISTRYINDEX, task->ref);
+	task->magic = 0;
+	free(task);
+}
+
+void
+tg_tasks_free(struct tg_vm *vm)
+{
+	struct tg_link *link;
+
+	while ((link = tg_list_pop_front(&vm->idle)) != NULL)
+		free(tg_container_of(link, struct tg_task, link)); /* lua_close takes the coroutine */
+}
+
+/* --- entering Lua ------------------------------------------------------------------------- */
+
+static const char *const hook_names[] = { "route", "pick", "response", "retry", "finish", "timer",
+	"release" };
+
+static void
+report_error(struct tg_task *task)
+{
+	lua_State *lua = task->vm->lua;
+	const char *text = lua_tostring(task->co, -1);
+
+	luaL_traceback(lua, task->co, text != NULL ? text : "(error object is no string)", 0);
+	tg_log(TG_LOG_ERROR, "script error in %s (%s): %s", hook_names[task->hook], task->where,
+	    lua_tostring(lua, -1));
+	lua_pop(lua, 1);
+	if (task->vm->engine != NULL)
+		tg_cell_add(&task->vm->engine->counters->hook_errors, 1);
+}
+
+/* Begin what the coroutine has yielded for. 1: it is done already. */
+static int
+begin_wait(struct tg_task *task, int *code, struct tg_str *received)
+{
+	struct tg_call *call = &task->vm->call;
+	int done = 0;
+
+	task->waits_for = NULL;
+	*received = TG_STR("");
+	switch (call->wait) {
+	case TG_WAIT_SLEEP:
+		break;
+	case TG_WAIT_CONNECT:
+	case TG_WAIT_SEND:
+	case TG_WAIT_BYTES:
+	case TG_WAIT_LINE:
+	case TG_WAIT_ALL:
+		done = tg_sock_wait(task, code, received);
+		break;
+	default: /* coroutine.yield by a script, outside a coroutine of its own */
+		*code = TG_FFI_STATE;
+		return 1;
+	}
+	if (!done && (call->wait_ms > 0 || call->wait == TG_WAIT_SLEEP))
+		tg_loop_timer_start(task->vm->loop, &task->timer,
+		    call->wait_ms > 0 ? (uint64_t)call->wait_ms : 0);
+	return done;
+}
+
+static void
+enter_watch(struct tg_watch *watch, const char *where)
+{
+	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
+
+	atomic_store_explicit(&watch->entries, entries + 1, memory_order_relaxed);
+	atomic_store_explicit(&watch->where, where, memory_order_relaxed);
+}
+
+/* The one place where C enters Lua. On DONE the result is in vm->call and the task is still
+ * there; on FAILED the error was reported. */
+static enum tg_hook_result
+resume(struct tg_task *task)
+{
+	struct tg_vm *vm = task->vm;
+	struct tg_call *call = &vm->call;
+
+	for (;;) {
+		struct tg_str received;
+		int status, code = 0;
+
+		call->wait = TG_WAIT_NONE;
+		vm->current = task;
+		enter_watch(vm->watch, task->where);
+		status = lua_resume(task->co, 0);
+		atomic_store_explicit(&vm->watch->where, NULL, memory_order_relaxed);
+		vm->current = NULL;
+		if (status == 0)
+			return TG_HOOK_DONE;
+		if (status != LUA_YIELD) {
+			report_error(task);
+			return TG_HOOK_FAILED;
+		}
+		lua_settop(task->co, 0);
+		if (!begin_wait(task, &code, &received))
+			return TG_HOOK_PARKED;
+		call->code = code;
+		call->received = received;
+	}
+}
+
+/* What the hook has decided, from vm->call into the request. */
+static void
+collect(struct tg_task *task)
+{
+	const struct tg_call *call = &task->vm->call;
+	struct tg_req *req = task->req;
+
+	switch (task->hook) {
+	case TG_HOOK_ROUTE:
+		req->view.backend = call->result_backend;
+		break;
+	case TG_HOOK_PICK:
+		req->view.server = call->result_server;
+		break;
+	case TG_HOOK_RETRY:
+		req->verdict = (uint8_t)call->verdict;
+		break;
+	default:
+		break;
+	}
+}
+
+enum tg_hook_result
+tg_task_start(
+    struct tg_vm *vm, int hook, int where_index, struct tg_req *req, struct tg_task **parked)
+{
+	struct tg_task *task = take_task(vm);
+	enum tg_hook_result result;
+
+	if (task == NULL)
+		return TG_HOOK_FAILED;
+	task->hook = hook;
+	task->req = req;
+	task->timer_index = where_index;
+	task->where = tg_vm_where(vm, hook, where_index);
+	lua_rawgeti(task->co, LUA_REGISTRYINDEX, vm->hooks[hook]);
+	result = resume(task);
+	if (result == TG_HOOK_PARKED) {
+		tg_list_push_back(&vm->parked, &task->link);
+		if (parked != NULL)
+			*parked = task;
+		return result;
+	}
+	if (result == TG_HOOK_DONE && req != NULL)
+		collect(task);
+	end_task(task, result == TG_HOOK_DONE);
+	return result;
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static void
+restart(struct tg_vm_timer *timer)
+{
+	if (!timer->vm->closing)
+		tg_loop_timer_start(timer->vm->loop, &timer->timer, (uint64_t)timer->ms);
+}
+
+void
+tg_task_wake(struct tg_task *task, int code, struct tg_str received)
+{
+	struct tg_vm *vm = task->vm;
+	struct tg_req *req = task->req;
+	int timer = task->timer_index;
+	enum tg_hook_result result;
+
+	TG_CHECK(task, TASK_MAGIC);
+	tg_loop_timer_stop(vm->loop, &task->timer);
+	task->waits_for = NULL;
+	vm->call.code = code;
+	vm->call.received = received;
+	result = resume(task);
+	if (result == TG_HOOK_PARKED)
+		return;
+	if (result == TG_HOOK_DONE && req != NULL)
+		collect(task);
+	end_task(task, result == TG_HOOK_DONE);
+	if (req != NULL)
+		tg_req_resume(req, result);
+	else
+		restart(&vm->timers[timer]);
+}
+
+static void
+on_timer(struct tg_timer *timer)
+{
+	struct tg_task *task = tg_container_of(timer, struct tg_task, timer);
+	struct tg_sock *sock = task->waits_for;
+
+	TG_CHECK(task, TASK_MAGIC);
+	if (sock == NULL) {
+		tg_task_wake(task, 0, TG_STR(""));
+		return;
+	}
+	tg_sock_abandon(sock);
+	tg_task_wake(task, UV_ETIMEDOUT, tg_sock_partial(sock));
+}
+
+void
+tg_task_cancel(struct tg_task *task)
+{
+	TG_CHECK(task, TASK_MAGIC);
+	if (task->waits_for != NULL)
+		tg_sock_abandon(task->waits_for);
+	end_task(task, false);
+}
+
+/* --- functions at intervals --------------------------------------------------------------- */
+
+static void
+on_interval(struct tg_timer *link)
+{
+	struct tg_vm_timer *timer = tg_container_of(link, struct tg_vm_timer, timer);
+	struct tg_vm *vm = timer->vm;
+
+	vm->call.timer = timer->index;
+	if (tg_task_start(vm, TG_HOOK_TIMER, timer->index, NULL, NULL) != TG_HOOK_PARKED)
+		restart(timer);
+}
+
+void
+tg_vm_timers_start(struct tg_vm *vm)
+{
+	for (unsigned i = 0; i < vm->timer_count; i++) {
+		struct tg_vm_timer *timer = &vm->timers[i];
+
+		timer->vm = vm;
+		tg_timer_init(&timer->timer, on_interval);
+		tg_loop_timer_start(vm->loop, &timer->timer, (uint64_t)timer->first_ms);
+	}
+}
+
+void
+tg_vm_timers_stop(struct tg_vm *vm)
+{
+	for (unsigned i = 0; i < vm->timer_count; i++)
+		tg_loop_timer_stop(vm->loop, &vm->timers[i].timer);
+}

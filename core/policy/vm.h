@@ -1,0 +1,107 @@
+/* A virtual machine: one generation's scripts on one thread. C enters Lua here and nowhere else
+ * (load, and run in task.c), always on a known lua_State and always protected.
+ *
+ * It is made on the control thread, with its configuration loaded, and then handed to the thread
+ * that owns it (tg_vm_start): so a worker never pauses to load, and a configuration that fails in
+ * any thread's VM is refused before any thread has changed. Rejected: loading on each worker and
+ * voting, which stalls traffic for as long as scripts take to load.
+ */
+#ifndef TG_POLICY_VM_H
+#define TG_POLICY_VM_H
+
+#include <lua.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/view.h"
+#include "net/loop.h"
+#include "policy/shared.h"
+#include "proxy/hooks.h"
+#include "proxy/registry.h"
+
+#include "policy/ffi.h"
+
+enum { TG_VM_MAGIC = 0x1a5e4 };
+
+struct tg_engine;
+struct tg_task;
+
+enum tg_vm_role { TG_VM_CONTROL, TG_VM_WORKER, TG_VM_CHECK };
+
+/* Which hook a thread is in, for the watchdog of the control thread. Written by the owner with
+ * plain stores; the text is interned. */
+struct tg_watch {
+	_Atomic(const char *) where; /* NULL: in no hook */
+	atomic_uint entries;         /* moves with every hook entered */
+};
+
+/* Where lines of a plan's sinks go (process/). 0, or negative when the line was dropped. */
+typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
+
+struct tg_vm_config {
+	enum tg_vm_role role;
+	unsigned thread;             /* index of the worker; control: number of workers */
+	const char *file;            /* absolute path, or NULL: */
+	const char *source;          /* text of the configuration */
+	const char *scripts;         /* the user's directory, or NULL */
+	const char *share;           /* holds lua/ and scripts/ */
+	struct tg_plan *plan;        /* control: to be filled; worker: to be compared with */
+	struct tg_registry *registry; /* control: known servers; worker: NULL */
+	struct tg_shared *shared;
+	tg_log_line_fn log_line;
+};
+
+struct tg_vm_timer; /* a function that runs at intervals */
+struct tg_where;    /* where the function of a hook is defined */
+
+struct tg_vm {
+	uint32_t magic;
+	lua_State *lua;
+	struct tg_call call;
+	struct tg_vm_config config;  /* strings are valid during the load only */
+	int hooks[TG_HOOK_COUNT];    /* registry references of the hook functions */
+
+	/* While it compares: how far it has come. */
+	unsigned listeners_seen, backends_seen, sinks_seen, servers_seen;
+	bool failed; /* an error was recorded */
+
+	/* From tg_vm_start on. */
+	struct tg_loop *loop;
+	struct tg_engine *engine; /* NULL on the control thread */
+	struct tg_watch *watch;
+	struct tg_link idle;      /* tasks with a coroutine to reuse */
+	struct tg_link parked;    /* tasks that wait */
+	struct tg_task *current;  /* the one that runs */
+	unsigned tasks_open;      /* tasks and sockets that still need the loop */
+	bool closing;
+	void (*on_closed)(void *arg);
+	void *on_closed_arg;
+	struct tg_link socks;     /* all sockets */
+	int next_sock;
+	struct tg_vm_timer *timers;
+	unsigned timer_count;
+	struct tg_where *wheres;
+	unsigned where_count;
+	char *shared_value; /* of the last tg_ffi_shared_get */
+};
+
+/* Load a configuration; the errors, if any, are in config->plan->errors. NULL: it failed. */
+TG_MUST_USE struct tg_vm *tg_vm_load(const struct tg_vm_config *config);
+
+/* The caller's thread owns the VM from now on: timers run, hooks may be called. */
+void tg_vm_start(struct tg_vm *vm, struct tg_loop *loop, struct tg_engine *engine,
+    struct tg_watch *watch);
+
+/* Stop everything and free the VM, after which `on_closed` is called (perhaps at once). */
+void tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg);
+
+/* A task or socket has come to its end: frees a closing VM that was waiting for it. */
+void tg_vm_settled(struct tg_vm *vm);
+
+/* Where the function behind a hook is defined; "?" when unknown. */
+const char *tg_vm_where(const struct tg_vm *vm, int hook, int index);
+
+/* The hook table that runs Lua; generation->policy is the VM. */
+extern const struct tg_hooks tg_policy_hooks;
+
+#endif

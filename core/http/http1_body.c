@@ -30,6 +30,5 @@ tg_http1_complete_at_eof(const struct tg_http1 *http)
 {
 	if (http->error != 0)
 		return false;
-	return http->state == TG_HTTP1_DONE ||
-	    (http->state == TG_HTTP1_BODY && http->head->framing == TG_FRAMING_CLOSE);
+	return http->state == TG_HTTP1_DONE || http->head->framing == TG_FRAMING_CLOSE;
 }

@@ -62,6 +62,7 @@ reading_feed(struct reading *reading, const char *data, size_t len)
 	if (len > 0)
 		memcpy(copy, data, len);
 	reading->result = tg_http1_head(&reading->http, copy, len, &used);
+	explicit_bzero(copy, len); /* nothing may point into it any more */
 	free(copy);
 	MUST(used <= len);
 	MUST(reading->result != 0 || used == len);

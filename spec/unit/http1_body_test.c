@@ -126,6 +126,7 @@ feed(struct reader *reader, const char *data, size_t len)
 		if (used == 0 && at == len)
 			break;
 	}
+	explicit_bzero(copy, len); /* nothing may point into it any more */
 	free(copy);
 	return used >= 0;
 }

@@ -50,6 +50,7 @@ feed(struct tg_str piece, size_t *used)
 	memcpy(copy, piece.ptr, piece.len);
 	copy = realloc(copy, piece.len > 0 ? piece.len : 1);
 	result = tg_http1_head(&http, copy, piece.len, used);
+	explicit_bzero(copy, piece.len); /* nothing may point into it any more */
 	free(copy);
 	return result;
 }

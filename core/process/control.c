@@ -1,0 +1,313 @@
+#include "process/control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "process/admin.h"
+#include "process/file_watch.h"
+#include "process/logger.h"
+#include "process/reload.h"
+
+enum {
+	WATCHDOG_MS = 1000,
+	GRACE_MS = 30000, /* how long running requests may take once we were asked to stop */
+};
+
+const char *
+tg_control_default_path(void)
+{
+	static char path[256];
+	const char *directory = getenv("XDG_RUNTIME_DIR");
+
+	if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/run/tidegate.sock");
+	else if (directory != NULL && directory[0] == '/')
+		snprintf(path, sizeof(path), "%s/tidegate.sock", directory);
+	else
+		snprintf(path, sizeof(path), "/tmp/tidegate-%u.sock", (unsigned)geteuid());
+	return path;
+}
+
+/* --- check -------------------------------------------------------------------------------- */
+
+static struct tg_vm *
+load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_plan *plan,
+    struct tg_registry *registry, struct tg_shared *shared)
+{
+	struct tg_vm_config config = {
+		.role = role,
+		.thread = role == TG_VM_WORKER ? 0 : 1,
+		.file = options->file,
+		.source = options->source,
+		.scripts = options->scripts,
+		.share = TG_SHARE_DIR,
+		.plan = plan,
+		.registry = registry,
+		.shared = shared,
+		.log_line = tg_logger_line,
+	};
+
+	return tg_vm_load(&config);
+}
+
+int
+tg_control_check(const struct tg_control_options *options, unsigned *workers)
+{
+	struct tg_registry registry;
+	struct tg_shared *shared = tg_shared_new();
+	struct tg_plan *plan = tg_plan_new(2);
+	struct tg_vm *check, *worker = NULL;
+	int status;
+
+	tg_assert(shared != NULL && plan != NULL);
+	tg_registry_init(&registry, 1);
+	check = load(options, TG_VM_CHECK, plan, &registry, shared);
+	if (check != NULL)
+		worker = load(options, TG_VM_WORKER, plan, &registry, shared);
+	for (unsigned i = 0; i < plan->error_count; i++)
+		fprintf(stderr, "%s\n", plan->errors[i].ptr);
+	status = check != NULL && worker != NULL ? 0 : 1;
+	*workers = (unsigned)plan->workers;
+	if (check != NULL)
+		tg_vm_close(check, NULL, NULL);
+	if (worker != NULL)
+		tg_vm_close(worker, NULL, NULL);
+	tg_plan_put(plan);
+	tg_registry_fini(&registry);
+	tg_shared_free(shared);
+	return status;
+}
+
+/* --- the watchdog ------------------------------------------------------------------------- */
+
+/* A hook that a worker entered before the last look and has not left holds up everything on
+ * that worker. It cannot be interrupted (a loop in compiled code runs no hook of LuaJIT's), but
+ * it can be named. */
+static void
+look_at(struct tg_control *control, unsigned w)
+{
+	struct tg_watch *watch = &control->workers[w].watch;
+	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
+	const char *where = atomic_load_explicit(&watch->where, memory_order_relaxed);
+	unsigned *seconds = &control->stuck_seconds[w];
+
+	if (where == NULL || entries != control->last_entries[w])
+		*seconds = 0;
+	else if (++*seconds == 1 || *seconds % 10 == 0)
+		tg_log(TG_LOG_ERROR,
+		    "worker %u has been in a script for over %u s, everything on it waits: "
+		    "the function defined at %s",
+		    w, *seconds, where);
+	control->last_entries[w] = entries;
+}
+
+static void
+on_watchdog(struct tg_timer *timer)
+{
+	struct tg_control *control = tg_container_of(timer, struct tg_control, watchdog);
+
+	for (unsigned w = 0; w < control->worker_count; w++)
+		look_at(control, w);
+	tg_loop_timer_start(&control->loop, timer, WATCHDOG_MS);
+}
+
+/* --- workers ------------------------------------------------------------------------------ */
+
+static void
+on_switched(struct tg_worker *worker, void *arg)
+{
+	(void)worker;
+	tg_reload_switched(arg);
+}
+
+/* Everything has ended: close what keeps the loop running. */
+static void
+leave(struct tg_control *control)
+{
+	tg_resolver_stop(&control->resolver);
+	tg_file_watch_stop(control);
+	tg_admin_stop(control);
+	tg_reload_fini(control);
+	tg_loop_timer_stop(&control->loop, &control->watchdog);
+	tg_loop_timer_stop(&control->loop, &control->grace);
+	for (unsigned i = 0; i < 4; i++)
+		uv_close((uv_handle_t *)&control->signals[i], NULL);
+	for (unsigned w = 0; w < control->worker_count; w++)
+		tg_worker_join(&control->workers[w]);
+	tg_mailbox_close(&control->mailbox);
+}
+
+static void
+on_worker_done(struct tg_worker *worker, void *arg)
+{
+	struct tg_control *control = arg;
+
+	(void)worker;
+	if (++control->workers_done == control->worker_count)
+		leave(control);
+}
+
+static int
+start_workers(struct tg_control *control)
+{
+	control->workers = calloc(control->worker_count, sizeof(*control->workers));
+	control->last_entries = calloc(control->worker_count, sizeof(unsigned));
+	control->stuck_seconds = calloc(control->worker_count, sizeof(unsigned));
+	tg_assert(control->workers != NULL && control->last_entries != NULL &&
+	    control->stuck_seconds != NULL);
+	for (unsigned w = 0; w < control->worker_count; w++) {
+		struct tg_worker *worker = &control->workers[w];
+		int err;
+
+		worker->on_switched = on_switched;
+		worker->on_done = on_worker_done;
+		worker->arg = control;
+		err = tg_worker_start(worker, w, &control->mailbox);
+		if (err != 0) {
+			fprintf(stderr, "tidegate: cannot start a worker: %s\n", uv_strerror(err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* --- signals ------------------------------------------------------------------------------ */
+
+static void
+on_grace(struct tg_timer *timer)
+{
+	struct tg_control *control = tg_container_of(timer, struct tg_control, grace);
+
+	tg_log(TG_LOG_WARNING, "requests still run after %d s: ending them", GRACE_MS / 1000);
+	for (unsigned w = 0; w < control->worker_count; w++)
+		tg_worker_finish(&control->workers[w], true);
+}
+
+void
+tg_control_stop(struct tg_control *control, bool at_once)
+{
+	bool first = !control->stopping;
+
+	control->stopping = true;
+	if (!first && !at_once)
+		return;
+	if (first && !at_once)
+		tg_loop_timer_start(&control->loop, &control->grace, GRACE_MS);
+	if (control->workers_done < control->worker_count)
+		for (unsigned w = 0; w < control->worker_count; w++)
+			tg_worker_finish(&control->workers[w], at_once);
+}
+
+static void
+on_signal(uv_signal_t *handle, int number)
+{
+	struct tg_control *control = handle->data;
+
+	switch (number) {
+	case SIGHUP:
+		tg_reload_start(control, NULL, NULL);
+		break;
+	case SIGUSR1:
+		tg_logger_reopen();
+		break;
+	case SIGTERM:
+		tg_log(TG_LOG_NOTICE, "stopping: running requests may end");
+		tg_control_stop(control, false);
+		break;
+	default:
+		tg_log(TG_LOG_NOTICE, "stopping at once");
+		tg_control_stop(control, true);
+		break;
+	}
+}
+
+static void
+start_signals(struct tg_control *control)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
+
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < 4; i++) {
+		uv_signal_init(&control->loop.uv, &control->signals[i]);
+		control->signals[i].data = control;
+		uv_signal_start(&control->signals[i], on_signal, numbers[i]);
+	}
+}
+
+/* --- run ---------------------------------------------------------------------------------- */
+
+/* The first load is done: the control socket of the configuration is known. */
+static void
+on_started(void *arg, bool good, const char *text)
+{
+	struct tg_control *control = arg;
+	const char *path = control->options.control;
+	bool asked = path != NULL;
+	int err;
+
+	(void)text;
+	if (!good)
+		return;
+	if (!asked && control->plan->control.len > 0) {
+		path = control->plan->control.ptr;
+		asked = true;
+	}
+	if (!asked)
+		path = tg_control_default_path();
+	err = tg_admin_start(control, path);
+	if (err == 0)
+		return;
+	tg_log(asked ? TG_LOG_ERROR : TG_LOG_WARNING,
+	    "no control socket at %s: %s%s", path, uv_strerror(err),
+	    asked ? "" : "; reload with SIGHUP, or name another with --control PATH");
+	if (asked) {
+		control->exit_status = 1;
+		tg_control_stop(control, true);
+	}
+}
+
+static void
+fini(struct tg_control *control)
+{
+	tg_loop_fini(&control->loop);
+	tg_registry_fini(&control->registry);
+	tg_shared_free(control->shared);
+	free(control->workers);
+	free(control->last_entries);
+	free(control->stuck_seconds);
+	tg_logger_stop();
+}
+
+int
+tg_control_run(const struct tg_control_options *options)
+{
+	struct tg_control control = { .options = *options };
+	int status;
+
+	control.worker_count =
+	    options->workers > 0 ? options->workers : (unsigned)uv_available_parallelism();
+	control.started_ms = tg_clock_us() / 1000;
+	control.shared = tg_shared_new();
+	tg_registry_init(&control.registry, control.worker_count);
+	if (control.shared == NULL || tg_loop_init(&control.loop) != 0 ||
+	    tg_mailbox_open(&control.mailbox, &control.loop.uv, &control) != 0 ||
+	    tg_logger_start() != 0 || start_workers(&control) != 0) {
+		fprintf(stderr, "tidegate: cannot start: out of memory or threads\n");
+		_exit(1); /* threads may run: no orderly way out is worth having here */
+	}
+	start_signals(&control);
+	tg_timer_init(&control.watchdog, on_watchdog);
+	tg_timer_init(&control.grace, on_grace);
+	tg_loop_timer_start(&control.loop, &control.watchdog, WATCHDOG_MS);
+	tg_resolver_init(&control.resolver, &control.loop, &control.registry);
+	tg_reload_start(&control, on_started, &control);
+	tg_loop_run(&control.loop);
+	status = control.exit_status;
+	fini(&control);
+	return status;
+}

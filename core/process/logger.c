@@ -1,0 +1,282 @@
+#include "process/logger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { BUFFER_MAX = 4 * 1024 * 1024, FIRST_BUFFER = 16 * 1024 };
+
+struct buffer {
+	char *bytes;
+	size_t len, cap;
+};
+
+struct sink {
+	struct sink *next;
+	char *target;
+	int fd;                /* writer only; -1: not open */
+	struct buffer filling; /* under lock */
+	struct buffer writing; /* writer only */
+	uint64_t dropped;      /* under lock: lines, not said yet */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	struct sink *sinks; /* under lock; never removed while the thread runs */
+	uint64_t dropped;   /* under lock: lines, in all */
+	bool stopping, reopen, running;
+} logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+
+static const char stderr_target[] = "stderr";
+
+/* Under lock: the sink of that target, made if need be; NULL: out of memory. */
+static struct sink *
+find_sink(struct tg_str target)
+{
+	struct sink *sink;
+
+	for (sink = logger.sinks; sink != NULL; sink = sink->next)
+		if (tg_str_eq(tg_str_of(sink->target), target))
+			return sink;
+	sink = calloc(1, sizeof(*sink));
+	if (sink == NULL)
+		return NULL;
+	sink->target = strndup(target.ptr, target.len);
+	if (sink->target == NULL) {
+		free(sink);
+		return NULL;
+	}
+	sink->fd = -1;
+	sink->next = logger.sinks;
+	logger.sinks = sink;
+	return sink;
+}
+
+static bool
+make_room(struct buffer *buffer, size_t len)
+{
+	size_t cap = buffer->cap > 0 ? buffer->cap : FIRST_BUFFER;
+	char *grown;
+
+	if (buffer->cap - buffer->len >= len)
+		return true;
+	while (cap < buffer->len + len)
+		cap *= 2;
+	if (cap > BUFFER_MAX)
+		return false;
+	grown = realloc(buffer->bytes, cap);
+	if (grown == NULL)
+		return false;
+	buffer->bytes = grown;
+	buffer->cap = cap;
+	return true;
+}
+
+/* Under lock. `newline`: add one. */
+static int
+append(struct sink *sink, const char *line, size_t len, bool newline)
+{
+	struct buffer *buffer = &sink->filling;
+
+	if (!make_room(buffer, len + 1)) {
+		sink->dropped++;
+		logger.dropped++;
+		return -1;
+	}
+	memcpy(buffer->bytes + buffer->len, line, len);
+	buffer->len += len;
+	if (newline)
+		buffer->bytes[buffer->len++] = '\n';
+	if (buffer->len == len + newline)
+		pthread_cond_signal(&logger.wake);
+	return 0;
+}
+
+static int
+log_bytes(struct tg_str target, const char *line, size_t len, bool newline)
+{
+	struct sink *sink;
+	int result = -1;
+
+	pthread_mutex_lock(&logger.lock);
+	sink = find_sink(target);
+	if (sink != NULL)
+		result = append(sink, line, len, newline);
+	else
+		logger.dropped++;
+	pthread_mutex_unlock(&logger.lock);
+	return result;
+}
+
+int
+tg_logger_line(struct tg_str target, const char *line, size_t len)
+{
+	return log_bytes(target, line, len, true);
+}
+
+static void
+engine_message(const char *line, size_t len)
+{
+	(void)log_bytes(TG_STR(stderr_target), line, len, false);
+}
+
+/* --- the writer --------------------------------------------------------------------------- */
+
+static int
+open_target(const char *target)
+{
+	if (strcmp(target, "stdout") == 0)
+		return STDOUT_FILENO;
+	if (strncmp(target, "file:", 5) == 0)
+		return open(target + 5, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	return STDERR_FILENO;
+}
+
+static void
+close_target(struct sink *sink)
+{
+	if (sink->fd > STDERR_FILENO)
+		close(sink->fd);
+	sink->fd = -1;
+}
+
+static void
+write_all(struct sink *sink)
+{
+	const char *from = sink->writing.bytes;
+	size_t left = sink->writing.len;
+
+	sink->writing.len = 0;
+	if (sink->fd < 0)
+		sink->fd = open_target(sink->target);
+	while (left > 0 && sink->fd >= 0) {
+		ssize_t n = write(sink->fd, from, left);
+
+		if (n >= 0) {
+			from += n;
+			left -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			struct pollfd wait = { .fd = sink->fd, .events = POLLOUT };
+
+			poll(&wait, 1, 1000);
+		} else if (errno != EINTR) {
+			return; /* disk full, pipe closed: these lines are lost */
+		}
+	}
+}
+
+/* Under lock; gives it up while it writes. Was there anything? */
+static bool
+write_sink(struct sink *sink)
+{
+	struct buffer full = sink->filling;
+	uint64_t dropped = sink->dropped;
+	char note[80];
+	int len;
+
+	if (full.len == 0 && dropped == 0)
+		return false;
+	sink->filling = sink->writing;
+	sink->writing = full;
+	sink->dropped = 0;
+	pthread_mutex_unlock(&logger.lock);
+	write_all(sink);
+	if (dropped > 0) {
+		len = snprintf(note, sizeof(note), "%llu log lines were dropped\n",
+		    (unsigned long long)dropped);
+		if (write(STDERR_FILENO, note, (size_t)len) < 0)
+			dropped = 0; /* nobody to tell */
+	}
+	pthread_mutex_lock(&logger.lock);
+	return true;
+}
+
+static void *
+writer(void *unused)
+{
+	bool busy;
+
+	(void)unused;
+	pthread_mutex_lock(&logger.lock);
+	for (;;) {
+		if (logger.reopen)
+			for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
+				close_target(sink);
+		logger.reopen = false;
+		busy = false;
+		for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
+			busy |= write_sink(sink);
+		if (busy)
+			continue;
+		if (logger.stopping)
+			break;
+		pthread_cond_wait(&logger.wake, &logger.lock);
+	}
+	pthread_mutex_unlock(&logger.lock);
+	return NULL;
+}
+
+int
+tg_logger_start(void)
+{
+	int err = pthread_create(&logger.thread, NULL, writer, NULL);
+
+	if (err != 0)
+		return -err;
+	logger.running = true;
+	tg_log_set_sink(engine_message);
+	return 0;
+}
+
+void
+tg_logger_stop(void)
+{
+	struct sink *sink;
+
+	if (!logger.running)
+		return;
+	tg_log_set_sink(NULL);
+	pthread_mutex_lock(&logger.lock);
+	logger.stopping = true;
+	pthread_cond_signal(&logger.wake);
+	pthread_mutex_unlock(&logger.lock);
+	pthread_join(logger.thread, NULL);
+	while ((sink = logger.sinks) != NULL) {
+		logger.sinks = sink->next;
+		close_target(sink);
+		free(sink->filling.bytes);
+		free(sink->writing.bytes);
+		free(sink->target);
+		free(sink);
+	}
+	logger.running = logger.stopping = false;
+}
+
+void
+tg_logger_reopen(void)
+{
+	pthread_mutex_lock(&logger.lock);
+	logger.reopen = true;
+	pthread_cond_signal(&logger.wake);
+	pthread_mutex_unlock(&logger.lock);
+}
+
+uint64_t
+tg_logger_dropped(void)
+{
+	uint64_t dropped;
+
+	pthread_mutex_lock(&logger.lock);
+	dropped = logger.dropped;
+	pthread_mutex_unlock(&logger.lock);
+	return dropped;
+}

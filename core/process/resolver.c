@@ -1,0 +1,155 @@
+#include "process/resolver.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "net/resolve.h"
+
+enum { AGAIN_MS = 30000, READY_MS = 3000 };
+
+struct job {
+	struct tg_link link;
+	struct tg_resolver *resolver;
+	struct tg_server *server; /* counted */
+	struct tg_resolve *lookup;
+};
+
+static void
+end_job(struct job *job)
+{
+	tg_link_remove(&job->link);
+	tg_server_put(job->server);
+	free(job);
+}
+
+static void
+tell_ready(struct tg_resolver *resolver)
+{
+	void (*ready)(void *) = resolver->ready;
+
+	tg_loop_timer_stop(resolver->loop, &resolver->limit);
+	resolver->ready = NULL;
+	if (ready != NULL)
+		ready(resolver->arg);
+}
+
+/* The backend's lists of usable servers are made anew. */
+static void
+move_epoch(struct tg_registry *registry, struct tg_str backend)
+{
+	for (unsigned i = 0; i < registry->state_count; i++)
+		if (tg_str_eq(registry->states[i]->name, backend))
+			atomic_fetch_add(&registry->states[i]->epoch, 1);
+}
+
+static void
+on_done(void *arg, int status, const struct tg_addr *addr)
+{
+	struct job *job = arg;
+	struct tg_resolver *resolver = job->resolver;
+	struct tg_server *server = job->server;
+	bool first = atomic_load(&server->addr) == NULL;
+
+	if (status != 0) {
+		if (first)
+			tg_log(TG_LOG_WARNING, "backend %s: server %s: %s does not resolve: %s",
+			    server->backend.ptr, server->name.ptr, server->host.ptr,
+			    uv_strerror(status));
+	} else if (tg_server_set_addr(server, addr) == 0 && first) {
+		move_epoch(resolver->registry, server->backend);
+	}
+	end_job(job);
+	if (tg_list_empty(&resolver->jobs))
+		tell_ready(resolver);
+}
+
+static void
+begin(struct tg_resolver *resolver, struct tg_server *server)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		return;
+	job->resolver = resolver;
+	job->server = tg_server_get(server);
+	tg_link_init(&job->link);
+	tg_list_push_back(&resolver->jobs, &job->link);
+	job->lookup = tg_resolve_start(resolver->loop, server->host, server->port, on_done, job);
+	if (job->lookup == NULL)
+		end_job(job);
+}
+
+/* Not one that is being looked up already. */
+static bool
+in_flight(const struct tg_resolver *resolver, const struct tg_server *server)
+{
+	for (struct tg_link *link = resolver->jobs.next; link != &resolver->jobs;
+	     link = link->next)
+		if (tg_container_of(link, struct job, link)->server == server)
+			return true;
+	return false;
+}
+
+static void
+look_up(struct tg_resolver *resolver, bool all)
+{
+	for (unsigned i = 0; i < resolver->registry->server_count; i++) {
+		struct tg_server *server = resolver->registry->servers[i];
+
+		if (server->host.ptr != NULL && (all || atomic_load(&server->addr) == NULL) &&
+		    !in_flight(resolver, server))
+			begin(resolver, server);
+	}
+}
+
+static void
+on_again(struct tg_timer *timer)
+{
+	struct tg_resolver *resolver = tg_container_of(timer, struct tg_resolver, again);
+
+	look_up(resolver, true);
+	tg_loop_timer_start(resolver->loop, &resolver->again, AGAIN_MS);
+}
+
+static void
+on_limit(struct tg_timer *timer)
+{
+	tell_ready(tg_container_of(timer, struct tg_resolver, limit));
+}
+
+void
+tg_resolver_init(
+    struct tg_resolver *resolver, struct tg_loop *loop, struct tg_registry *registry)
+{
+	*resolver = (struct tg_resolver){ .loop = loop, .registry = registry };
+	tg_link_init(&resolver->jobs);
+	tg_timer_init(&resolver->again, on_again);
+	tg_timer_init(&resolver->limit, on_limit);
+	tg_loop_timer_start(loop, &resolver->again, AGAIN_MS);
+}
+
+void
+tg_resolver_wait(struct tg_resolver *resolver, void (*ready)(void *arg), void *arg)
+{
+	resolver->ready = ready;
+	resolver->arg = arg;
+	look_up(resolver, false);
+	if (tg_list_empty(&resolver->jobs))
+		tell_ready(resolver);
+	else
+		tg_loop_timer_start(resolver->loop, &resolver->limit, READY_MS);
+}
+
+void
+tg_resolver_stop(struct tg_resolver *resolver)
+{
+	tg_loop_timer_stop(resolver->loop, &resolver->again);
+	tg_loop_timer_stop(resolver->loop, &resolver->limit);
+	resolver->ready = NULL;
+	while (!tg_list_empty(&resolver->jobs)) {
+		struct job *job = tg_container_of(resolver->jobs.next, struct job, link);
+
+		tg_resolve_cancel(job->lookup);
+		end_job(job);
+	}
+}

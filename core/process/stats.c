@@ -1,0 +1,150 @@
+#include "process/stats.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "process/logger.h"
+
+static void
+put_string(FILE *out, struct tg_str text)
+{
+	fputc('"', out);
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f)
+			fprintf(out, "\\u%04x", c);
+		else
+			fputc(c, out);
+	}
+	fputc('"', out);
+}
+
+struct totals {
+	uint64_t accepted, requests, hook_errors, pick_fallback;
+	int64_t connections, active;
+	uint64_t ends[TG_END_COUNT];
+};
+
+static uint64_t
+load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static struct totals
+sum(const struct tg_control *control)
+{
+	struct totals totals = { 0 };
+
+	for (unsigned w = 0; w < control->worker_count; w++) {
+		const struct tg_counters *c = &control->workers[w].counters;
+
+		totals.accepted += load(&c->accepted);
+		totals.requests += load(&c->requests);
+		totals.hook_errors += load(&c->hook_errors);
+		totals.pick_fallback += load(&c->pick_fallback);
+		totals.connections += atomic_load_explicit(&c->connections, memory_order_relaxed);
+		totals.active += atomic_load_explicit(&c->active, memory_order_relaxed);
+		for (int end = 0; end < TG_END_COUNT; end++)
+			totals.ends[end] += load(&c->ends[end]);
+	}
+	return totals;
+}
+
+static void
+put_totals(FILE *out, const struct tg_control *control)
+{
+	struct totals totals = sum(control);
+	const char *comma = "";
+
+	fprintf(out, "  \"connections\": { \"accepted\": %" PRIu64 ", \"active\": %" PRId64 " },\n",
+	    totals.accepted, totals.connections);
+	fprintf(out, "  \"requests\": { \"total\": %" PRIu64 ", \"active\": %" PRId64 " },\n",
+	    totals.requests, totals.active);
+	fprintf(out, "  \"endings\": {");
+	for (int end = TG_END_NONE + 1; end < TG_END_COUNT; end++) {
+		fprintf(out, "%s\n    ", comma);
+		put_string(out, tg_end_row((enum tg_end)end)->name);
+		fprintf(out, ": %" PRIu64, totals.ends[end]);
+		comma = ",";
+	}
+	fprintf(out, "\n  },\n");
+	fprintf(out,
+	    "  \"hooks\": { \"errors\": %" PRIu64 ", \"pick_fallback\": %" PRIu64 " },\n",
+	    totals.hook_errors, totals.pick_fallback);
+}
+
+static const char *
+state_of(const struct tg_server *server)
+{
+	if (!atomic_load(&server->up))
+		return "down";
+	return atomic_load(&server->addr) != NULL ? "up" : "unresolved";
+}
+
+static void
+put_server(FILE *out, const struct tg_plan_server *entry)
+{
+	const struct tg_server *server = entry->server;
+	struct tg_server_sums sums = tg_server_sum(server);
+
+	fprintf(out, "\n        ");
+	put_string(out, server->name);
+	fprintf(out, ": { \"address\": ");
+	put_string(out, server->address);
+	fprintf(out,
+	    ", \"state\": \"%s\", \"weight\": %d, \"active\": %" PRId64 ", \"requests\": %" PRIu64
+	    ", \"connects\": %" PRIu64 ", \"idle\": %" PRId64 ", \"failures\": %" PRIu64 " }",
+	    state_of(server), entry->options.weight, sums.active, sums.requests, sums.connects,
+	    sums.idle, sums.failures);
+}
+
+static void
+put_backends(FILE *out, const struct tg_plan *plan)
+{
+	fprintf(out, "  \"backends\": {");
+	for (unsigned b = 0; plan != NULL && b < plan->backend_count; b++) {
+		const struct tg_plan_backend *backend = &plan->backends[b];
+
+		fprintf(out, "%s\n    ", b > 0 ? "," : "");
+		put_string(out, backend->name);
+		fprintf(out, ": {\n      \"servers\": {");
+		for (unsigned s = 0; s < backend->count; s++) {
+			fprintf(out, "%s", s > 0 ? "," : "");
+			put_server(out, &backend->servers[s]);
+		}
+		fprintf(out, "\n      }\n    }");
+	}
+	fprintf(out, "\n  }\n");
+}
+
+char *
+tg_stats_json(const struct tg_control *control)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	fprintf(out, "{\n  \"version\": \"%s\",\n  \"pid\": %d,\n", TG_VERSION, (int)getpid());
+	fprintf(out, "  \"generation\": %u,\n  \"workers\": %u,\n",
+	    control->plan != NULL ? control->plan->id : 0, control->worker_count);
+	fprintf(out, "  \"uptime_s\": %" PRIu64 ",\n",
+	    (tg_clock_us() / 1000 - control->started_ms) / 1000);
+	fprintf(out, "  \"heap_bytes\": %zu,\n", mallinfo2().uordblks);
+	put_totals(out, control);
+	fprintf(out, "  \"reloads\": { \"good\": %" PRIu64 ", \"bad\": %" PRIu64 " },\n",
+	    control->reloads_good, control->reloads_bad);
+	fprintf(out, "  \"log\": { \"dropped\": %" PRIu64 " },\n", tg_logger_dropped());
+	put_backends(out, control->plan);
+	fprintf(out, "}\n");
+	return fclose(out) == 0 ? text : NULL;
+}

@@ -36,23 +36,18 @@ word_has_control(uint64_t word)
 }
 
 bool
-tg_bytes_are(struct tg_str bytes, enum tg_byte_class class)
+tg_bytes_are_value(struct tg_str bytes)
 {
-	const char *at = bytes.ptr, *end;
 	uint64_t word;
+	size_t i;
 
-	if (bytes.len == 0)
-		return true; /* there may be no pointer to calculate with */
-	end = at + bytes.len;
-	if (class == TG_BYTE_VALUE) {
-		for (; end - at >= (ptrdiff_t)sizeof(word); at += sizeof(word)) {
-			memcpy(&word, at, sizeof(word));
-			if (word_has_control(word))
-				break;
-		}
+	for (i = 0; bytes.len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, bytes.ptr + i, sizeof(word));
+		if (word_has_control(word))
+			break;
 	}
-	for (; at < end; at++) {
-		if (!tg_byte_is(*at, class))
+	for (; i < bytes.len; i++) {
+		if (!tg_byte_is(bytes.ptr[i], TG_BYTE_VALUE))
 			return false;
 	}
 	return true;

@@ -24,8 +24,20 @@ tg_byte_is(char byte, enum tg_byte_class class)
 	return (tg_byte_classes[(unsigned char)byte] & class) != 0;
 }
 
+bool tg_bytes_are_value(struct tg_str bytes);
+
 /* Is every byte of that class? True for an empty string. */
-bool tg_bytes_are(struct tg_str bytes, enum tg_byte_class class);
+static inline bool
+tg_bytes_are(struct tg_str bytes, enum tg_byte_class class)
+{
+	if (class == TG_BYTE_VALUE)
+		return tg_bytes_are_value(bytes);
+	for (size_t i = 0; i < bytes.len; i++) {
+		if (!tg_byte_is(bytes.ptr[i], class))
+			return false;
+	}
+	return true;
+}
 
 /* Without the white space (SP, HT) at both ends. */
 struct tg_str tg_bytes_trim(struct tg_str bytes);

@@ -47,17 +47,13 @@ name_valid(struct tg_str name)
 	return name.len > 0;
 }
 
-/* The value of *DIGIT: -1 when empty, -2 when it is no port. */
+/* The value of *DIGIT: -1 when empty, -2 when it is too large. */
 static int
 port_of(struct tg_str digits)
 {
-	int port = 0;
+	int port = digits.len == 0 ? -1 : 0;
 
-	if (digits.len == 0)
-		return -1;
 	for (size_t i = 0; i < digits.len; i++) {
-		if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
-			return -2;
 		port = port * 10 + (digits.ptr[i] - '0');
 		if (port > PORT_MAX)
 			return -2;
@@ -65,15 +61,16 @@ port_of(struct tg_str digits)
 	return port;
 }
 
+/* A colon that is not followed by digits stays in the name, where it is refused. */
 struct tg_str
 tg_host_split(struct tg_str host, int *port)
 {
 	size_t len = host.len;
 
 	*port = -1;
-	while (len > 0 && host.ptr[len - 1] != ':' && host.ptr[len - 1] != ']')
+	while (len > 0 && host.ptr[len - 1] >= '0' && host.ptr[len - 1] <= '9')
 		len--;
-	if (len == 0 || host.ptr[len - 1] == ']')
+	if (len == 0 || host.ptr[len - 1] != ':')
 		return host;
 	*port = port_of((struct tg_str){ host.ptr + len, host.len - len });
 	return (struct tg_str){ host.ptr, len - 1 };

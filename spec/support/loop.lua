@@ -120,6 +120,15 @@ function M.wait_fd(fd, write, seconds, what)
     end
 end
 
+-- Does `fd` become readable within `seconds`?
+function M.readable_within(fd, seconds)
+    return wait({ fd = fd }, seconds) ~= nil
+end
+
+function M.writable_within(fd, seconds)
+    return wait({ fd = fd, write = true }, seconds) ~= nil
+end
+
 -- Wait until `check()` is neither nil nor false, and return that. `what` is what a timeout says.
 function M.wait_until(check, what, seconds)
     local value = check()

@@ -4,6 +4,7 @@
 --   on_accept = "reset" | "close" | "hang" (reads nothing, says nothing)
 --   handler  = function(conn, request): does all by itself with the raw connection (a stream,
 --              see stream.lua). It is called once per request, the head is read already
+--   deaf = true: nobody can connect, nobody is refused (its backlog is full)
 --   host = "::1" | "127.0.0.1", unix = true, send_buffer, receive_buffer (bytes)
 -- It counts .accepted and .requests, and keeps the requests in .seen, the raw heads in .heads.
 local cleanup = require "cleanup"
@@ -99,12 +100,23 @@ function M:open()
     return n
 end
 
+-- Fill the backlog: the kernel then drops whoever else tries to connect.
+local function fill_backlog(self)
+    for _ = 1, 10 do
+        local fd = sys.connect(self)
+        cleanup.add("clients", function() sys.close(fd) end)
+        if not loop.writable_within(fd, 0.1) then return end
+    end
+    error "the backlog does not become full"
+end
+
 -- Listen (again), on the same address.
 function M:start()
     assert(not self.fd, "it runs already")
     if self.path then os.remove(self.path) end
+    self.backlog = self.deaf and 0 or nil
     self.fd = assert(sys.listen(self))
-    loop.spawn(accept, self, self.fd)
+    if self.deaf then fill_backlog(self) else loop.spawn(accept, self, self.fd) end
 end
 
 -- Listen no more, and close all connections ("reset": abruptly).

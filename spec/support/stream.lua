@@ -111,6 +111,11 @@ function M:wait_closed()
     return how
 end
 
+-- Does nothing come (no byte, no end) for so many seconds?
+function M:quiet(seconds)
+    return self.buffer == "" and not loop.readable_within(self.fd, seconds)
+end
+
 -- Send all of it: true, or nil and why not.
 function M:send(data)
     local from = 0

@@ -1,0 +1,144 @@
+-- What is passed on of a head, and what belongs to one connection only.
+local h = require "harness"
+local origin, tidegate, get, raw, request = h.origin, h.tidegate, h.get, h.raw, h.request
+
+describe("the head of a request", function()
+    it("is passed on field by field: names, values and order", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+
+        request(gate, { path = "/a%20b/?q=%C3%A4&x=1&&=", host = "example.com:81", headers = {
+            { "X-lower-UPPER", "kept as it is" }, { "Cookie", "a=1; b=2" }, { "X-Twice", "one" },
+            { "Accept", "*/*" }, { "X-Twice", "two" }, { "X-Empty", "" },
+        } })
+
+        local seen = server.seen[1]
+        assert.equal("GET /a%20b/?q=%C3%A4&x=1&&= HTTP/1.1", seen.first)
+        assert.equal("example.com:81", seen.headers.host)
+        local fields = {}
+        for _, field in ipairs(seen.list) do
+            if field[1] ~= "Host" then fields[#fields + 1] = field end
+        end
+        assert.same({
+            { "X-lower-UPPER", "kept as it is" }, { "Cookie", "a=1; b=2" }, { "X-Twice", "one" },
+            { "Accept", "*/*" }, { "X-Twice", "two" }, { "X-Empty", "" },
+        }, fields)
+    end)
+
+    it("loses what is meant for one hop only", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+
+        get(gate, "/", { headers = {
+            Connection = "keep-alive, X-Mine", ["X-Mine"] = "1", ["Keep-Alive"] = "timeout=5",
+            ["Proxy-Connection"] = "keep-alive", TE = "trailers", Upgrade = "h2c", ["X-Other"] = "2",
+        } })
+
+        local headers = server.seen[1].headers
+        for _, name in ipairs { "Connection", "X-Mine", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade" } do
+            assert.is_nil(headers[name], name)
+        end
+        assert.equal("2", headers["X-Other"])
+    end)
+
+    it("cannot lose its Host or its X-Forwarded-For by naming them in Connection", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
+
+        get(gate, "/", { host = "example.com", headers = {
+            Connection = "Host, X-Forwarded-For, Cookie", Cookie = "a=1",
+        } })
+
+        local headers = server.seen[1].headers
+        assert.equal("example.com", headers.host)
+        assert.equal("127.0.0.1", headers["x-forwarded-for"])
+        assert.equal("a=1", headers.cookie)
+    end)
+
+    it("with an absolute target goes on in origin form, with that host", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send "GET http://example.com/path?q HTTP/1.1\r\nHost: example.com\r\n\r\n"
+
+        assert.equal(200, client:read_response().status)
+        assert.equal("/path?q", server.seen[1].target)
+        assert.equal("example.com", server.seen[1].headers.host)
+    end)
+
+    it("of OPTIONS * keeps its target", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        assert.equal(200, request(gate, { method = "OPTIONS", path = "*" }).status)
+        assert.equal("*", server.seen[1].target)
+    end)
+end)
+
+describe("forwarded_for", function()
+    it("tells the server who asked, for what host and how", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
+
+        get(gate, "/", { host = "shop.example" })
+
+        local headers = server.seen[1].headers
+        assert.equal("127.0.0.1", headers["X-Forwarded-For"])
+        assert.equal("http", headers["X-Forwarded-Proto"])
+        assert.equal("shop.example", headers["X-Forwarded-Host"])
+    end)
+
+    it("appends to what an earlier proxy has said, and believes no client about the rest", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
+
+        get(gate, "/", { headers = { ["X-Forwarded-For"] = "203.0.113.9", ["X-Forwarded-Proto"] = "https" } })
+
+        local headers = server.seen[1].headers
+        assert.equal("203.0.113.9, 127.0.0.1", headers["X-Forwarded-For"])
+        assert.equal("http", headers["X-Forwarded-Proto"])
+    end)
+
+    it("is off unless it is asked for", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+
+        get(gate, "/", { headers = { ["X-Forwarded-For"] = "203.0.113.9" } })
+
+        assert.equal("203.0.113.9", server.seen[1].headers["X-Forwarded-For"])
+        assert.is_nil(server.seen[1].headers["X-Forwarded-Proto"])
+    end)
+end)
+
+describe("the head of a response", function()
+    it("is passed on field by field: reason, names, values and order", function()
+        local gate = tidegate { servers = { origin {
+            status = 418, reason = "I'm a teapot",
+            headers = {
+                { "Set-Cookie", "a=1; Path=/" }, { "X-lower-UPPER", "kept as it is" },
+                { "Set-Cookie", "b=2" }, { "Content-Type", "text/plain" },
+            },
+        } } }
+
+        local res = get(gate, "/")
+
+        assert.equal(418, res.status)
+        assert.equal("I'm a teapot", res.reason)
+        assert.same({ "a=1; Path=/", "b=2" }, res:values "Set-Cookie")
+        assert.truthy(res.head:find("X-lower-UPPER: kept as it is", 1, true))
+    end)
+
+    it("loses what is meant for one hop only", function()
+        local gate = tidegate { servers = { origin { headers = {
+            Connection = "X-Mine, keep-alive", ["X-Mine"] = "1", ["Keep-Alive"] = "timeout=5",
+            ["Proxy-Connection"] = "keep-alive", Upgrade = "h2c", ["X-Other"] = "2",
+        } } } }
+
+        local headers = get(gate, "/").headers
+
+        for _, name in ipairs { "Connection", "X-Mine", "Keep-Alive", "Proxy-Connection", "Upgrade" } do
+            assert.is_nil(headers[name], name)
+        end
+        assert.equal("2", headers["X-Other"])
+    end)
+end)

@@ -1,0 +1,208 @@
+-- Answers that come before the request has ended: interim ones, early ones, both at once.
+local h = require "harness"
+local origin, tidegate, raw, request_text = h.origin, h.tidegate, h.raw, h.request_text
+
+describe("an interim response", function()
+    it("100 is relayed, and the client's body then goes to the server", function()
+        local server = origin { handler = function(conn, request)
+            assert.equal("100-continue", request.headers.expect)
+            conn:send "HTTP/1.1 100 Continue\r\n\r\n"
+            h.respond(conn, request, { body = "got " .. request:read() })
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        assert.equal("HTTP/1.1 100 Continue\r\n", client:read_until "\r\n")
+        assert.equal("\r\n", client:read(2))
+        client:send "body"
+
+        assert.equal("got body", client:read_response().body)
+    end)
+
+    it("103 is relayed with its fields, at once", function()
+        local go_on = false
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+            h.wait_until(function() return go_on end, "the word to go on")
+            h.respond(conn, request, { body = "page" })
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send(request_text {})
+        local hint = client:read_until "\r\n\r\n"
+        assert.equal("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", hint)
+        go_on = true
+        assert.equal("page", client:read_response().body)
+    end)
+
+    it("may come several times", function()
+        local server = origin { handler = function(conn, request)
+            conn:send(("HTTP/1.1 102 Processing\r\n\r\n"):rep(5))
+            h.respond(conn, request, { body = "done" })
+        end }
+        local gate = tidegate { servers = { server } }
+        local res = h.get(gate, "/")
+        assert.equal("done", res.body)
+        assert.equal(5, #res.interim)
+    end)
+
+    it("is kept from an HTTP/1.0 client, which knows none", function()
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+            h.respond(conn, request, { body = "page" })
+        end }
+        local gate = tidegate { servers = { server } }
+        local res = h.get(gate, "/", { version = "1.0" })
+        assert.equal("page", res.body)
+        assert.same({}, res.interim)
+    end)
+end)
+
+describe("an early answer", function()
+    it("reaches a client that is still sending, and the two do not wait for each other", function()
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+            request:read() -- as long as something comes
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        h.spawn(function()
+            client:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n")
+            client:send(("x"):rep(8000000)) -- may fail: the gate need not read it all
+        end)
+
+        local res = client:read_response()
+        assert.equal(403, res.status)
+        assert.equal("no", res.body)
+    end)
+
+    it("of a server that reads nothing and stays open reaches the client", function()
+        local server = origin { receive_buffer = 16384, handler = function(conn, request)
+            h.respond(conn, request, { status = 413, body = "too much" })
+            h.wait_until(function() return not conn.fd end, "the end of the spec", math.huge)
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        h.spawn(function()
+            client:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 64000000\r\n\r\n")
+            client:send(("x"):rep(64000000))
+        end)
+
+        local res = client:read_response()
+        assert.equal(413, res.status)
+        assert.equal("too much", res.body)
+    end)
+
+    it("leaves the connection usable when little of the body was to come", function()
+        local server = origin { handler = function(conn, request)
+            if request.method == "GET" then request:read() end
+            h.respond(conn, request, { body = request.path })
+            if request.method == "POST" then conn:close() end
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n"
+        local early = client:read_response()
+        assert.equal("/early", early.body)
+        -- what belongs to the first body must never be read as a request
+        client:send "GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n12"
+        client:send(request_text { path = "/next" })
+
+        local following = client:read_response()
+        if (early.headers.connection or "") == "close" then
+            assert.is_nil(following)
+        else
+            assert.equal("/next", following.body)
+        end
+        assert.is_nil(server:saw(function(request) return request.path == "/smuggled" end))
+    end)
+
+    it("may begin with the first bytes of the request, and both then stream side by side", function()
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            request:read(function(bytes) conn:send(h.chunk(bytes)) end)
+            conn:send(h.last_chunk)
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        local res = client:read_response_head()
+        assert.equal(200, res.status)
+        for i = 1, 5 do
+            local piece = h.chunk("piece " .. i)
+            client:send(piece)
+            assert.equal(piece, client:read(#piece))
+        end
+        client:send(h.last_chunk)
+        assert.equal(h.last_chunk, client:read(#h.last_chunk))
+        assert.equal(1, gate:stats().endings.ok)
+    end)
+end)
+
+describe("a client that leaves", function()
+    -- An origin that notes in .left when the gate has ended the connection.
+    local function waiting_origin()
+        local server = origin {}
+        function server.handler(conn, request)
+            request:read()
+            local _, how = conn:read_some()
+            server.left = how
+        end
+        return server
+    end
+
+    for _, how in ipairs { "close", "reset" } do
+        it(("by a %s while the server thinks has its request cancelled there"):format(how), function()
+            local server = waiting_origin()
+            local gate = tidegate { servers = { server } }
+            local client = raw(gate)
+
+            client:send(request_text {})
+            h.wait_until(function() return server.requests == 1 end, "the request at the server")
+            client[how](client)
+
+            h.wait_until(function() return server.left end, "the end of the server's connection")
+            local stats = gate:wait_stats(function(stats) return stats.requests.active == 0 end)
+            assert.equal(1, stats.endings.client_gone)
+            assert.equal(0, stats.connections.active)
+        end)
+    end
+
+    it("in the middle of a download ends the download", function()
+        local ended = false
+        local server = origin { handler = function(conn)
+            conn:send "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+            local piece = ("x"):rep(65536)
+            repeat until not conn:send(piece)
+            ended = true
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send(request_text {})
+        client:read(100000)
+        client:close()
+
+        h.wait_until(function() return ended end, "the end of the download at the server")
+        gate:wait_stats(function(stats) return stats.endings.client_gone_data == 1 end)
+    end)
+
+    it("in the middle of an upload ends the upload", function()
+        local server = origin { handler = function(_, request) request:read() end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome")
+        h.wait_until(function() return server.requests == 1 end, "the request at the server")
+        client:reset()
+
+        h.wait_until(function() return server.seen[1].complete == false end, "the end at the server")
+        gate:wait_stats(function(stats) return stats.endings.client_gone_data == 1 end)
+    end)
+end)

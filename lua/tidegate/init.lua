@@ -17,7 +17,7 @@ local function strict(name, members, call)
             where.raise("%s has no %q%s", name, tostring(key), nearest.hint(key, members))
         end,
         __newindex = function(_, key)
-            where.raise("%s.%s: the runtime's tables cannot be changed", name, tostring(key))
+            where.raise("%s.%s: the runtime's tables cannot be extended", name, tostring(key))
         end,
         __call = call,
     })

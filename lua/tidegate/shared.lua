@@ -95,7 +95,7 @@ end
 local meta = {}
 
 function meta.__index(_, key)
-    return Shared[key] or where.raise("a shared table has no method %q%s; its values are read with :get(key)",
+    return Shared[key] or where.raise("a shared table has no method %q (its values are read with :get(key))%s",
         tostring(key), nearest.hint(key, Shared))
 end
 

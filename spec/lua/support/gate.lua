@@ -15,12 +15,7 @@ local function declarations()
     return table.concat(text, "\n")
 end
 
--- One per process: LuaJIT refuses a second declaration. (busted runs every file in an environment
--- of its own, so this module is loaded again and again.)
-if not rawget(_G, "tidegate_declared") then
-    ffi.cdef(declarations())
-    rawset(_G, "tidegate_declared", true)
-end
+ffi.cdef(declarations()) -- busted makes the second call of the same text do nothing
 
 local E = ffi.C
 local MISSING = tonumber(E.TG_FFI_MISSING)
@@ -312,6 +307,27 @@ local function shared_functions(C, gate)
     end
 end
 
+-- busted replaces these by versions that give the first result again for the same text. That would
+-- join all our handles into one type, and keep it from one load to the next.
+local function original(name)
+    local fn, index = ffi[name], 1
+    while true do
+        local upvalue, value = debug.getupvalue(fn, index)
+        if not upvalue then return fn end
+        if upvalue == "original" then return value end
+        index = index + 1
+    end
+end
+
+local function with_real_types(fn, ...)
+    local typeof, metatype = ffi.typeof, ffi.metatype
+    ffi.typeof, ffi.metatype = original "typeof", original "metatype"
+    local ok, result = pcall(fn, ...)
+    ffi.typeof, ffi.metatype = typeof, metatype
+    if not ok then error(result, 0) end
+    return result
+end
+
 -- ---- a gate -----------------------------------------------------------------------------------
 
 local function forget_runtime()
@@ -373,7 +389,7 @@ function Gate:load(text, arguments)
     local path, search = package.path, package.loaders[2]
     local create, wrap = coroutine.create, coroutine.wrap
     self.create = create
-    self.hooks = assert(loadfile("lua/tidegate/boot.lua"))(args)
+    self.hooks = with_real_types(assert(loadfile("lua/tidegate/boot.lua")), args)
     package.path, package.loaders[2] = path, search
     self.user_create, self.user_wrap = coroutine.create, coroutine.wrap
     rawset(coroutine, "create", create)

@@ -1,0 +1,182 @@
+-- A configuration is checked as a whole, and what is good reaches the engine as numbers.
+local gates = require "spec.lua.support.gate"
+
+local SERVERS = 'servers = { { "a", "127.0.0.1:1" } }'
+
+local function errors(body)
+    return gates.errors('local tide = require "tidegate"\n' .. body)
+end
+
+-- The only error of a configuration; its first line holds `require`, so bodies begin on line 2.
+local function error_of(body)
+    local list = errors(body .. '\ntide.listen("127.0.0.1:80", { route = function() end })')
+    assert.equal(1, #list, table.concat(list, "\n"))
+    return list[1]
+end
+
+describe("a good configuration", function()
+    local gate
+
+    before_each(function()
+        gate = gates.load [[
+            local tide = require "tidegate"
+            tide.process { workers = 3, control = "/run/t.sock" }
+            tide.log { to = "file:/tmp/access.log", format = "json" }
+            local web = tide.backend("web", {
+                sticky = "cookie", check = { "tcp", interval = "4s" }, retries = 2,
+                timeout = { connect = "1s", server = 2.5 }, pool = { size = 7, idle = "3s" },
+                servers = { { "a", "127.0.0.1:1", weight = 5 }, { "b", "127.0.0.1:2", weight = 0 } },
+            })
+            tide.backend("plain", { retries = 0, servers = { { "a", "unix:/a" } } })
+            tide.listen("127.0.0.1:80", { route = web, forwarded_for = true })
+            tide.listen("127.0.0.1:81", {
+                route = function() return web end, response = function() end, finish = function() end,
+                timeout = { client = "5s", head = "1s", keep_alive = 0 },
+                limits = { head = "4k", uri = 1000, fields = 50, body = "1m" },
+            })
+        ]]
+    end)
+
+    after_each(function() gate:remove() end)
+
+    it("gives the engine its backends and servers", function()
+        local web, plain = gate.backends[1], gate.backends[2]
+        assert.same({ connect_ms = 1000, server_ms = 2500, pool_idle_ms = 3000, pool_size = 7,
+            has_pick = 1, has_response = 1, has_retry = 1 }, web.options)
+        assert.same({ weight = 5, checked = 1 }, web.servers[1].options)
+        assert.same({ weight = 0, checked = 1 }, web.servers[2].options)
+        assert.same({ connect_ms = 5000, server_ms = 50000, pool_idle_ms = 4000, pool_size = 64,
+            has_pick = 1, has_response = 0, has_retry = 0 }, plain.options)
+        assert.same({ weight = 1, checked = 0 }, plain.servers[1].options)
+    end)
+
+    it("gives the engine its listeners", function()
+        assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
+            max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
+            has_finish = 1 }, gate.listeners[1].options)
+        assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
+            max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
+            has_finish = 1 }, gate.listeners[2].options)
+    end)
+
+    it("gives the engine the process, the sink and where functions are", function()
+        assert.same({ workers = 3, control = "/run/t.sock" }, gate.process)
+        assert.same({ "file:/tmp/access.log" }, gate.sinks)
+        assert.matches("scripts/balance/roundrobin%.lua:%d+$", gate.where["1 0"])
+        assert.matches("gate%.lua:12$", gate.where["0 1"])
+    end)
+
+    it("names every file that was read", function()
+        local names = {}
+        for i, path in ipairs(gate.files) do
+            assert.equal("/", path:sub(1, 1))
+            names[i] = path:match("[^/]+/[^/]+$"):gsub("^lua_[^/]+/", "")
+        end
+        assert.same({ "gate.lua", "log/json.lua", "balance/roundrobin.lua", "sticky/cookie.lua", "check/tcp.lua",
+            "retry/default.lua" }, names)
+    end)
+end)
+
+describe("mistakes in a configuration", function()
+    it("are all reported, with their lines", function()
+        assert.same({
+            'gate.lua:2: backend "web": unknown option "balanse"; did you mean "balance"?',
+            'gate.lua:2: backend "web": timeout: unknown option "conect"; did you mean "connect"?',
+            'gate.lua:4: listener "127.0.0.1:80": unknown option "rout"; did you mean "route"?',
+            'gate.lua:4: listener "127.0.0.1:80": option "route" is missing: a backend, a function, or the name'
+                .. ' of a script',
+        }, errors([[
+tide.backend("web", { balanse = "random", timeout = { conect = "1s" },
+                      ]] .. SERVERS .. [[ })
+tide.listen("127.0.0.1:80", { rout = 1 })]]))
+    end)
+
+    local cases = {
+        ["a policy that is not there"] = { 'tide.backend("w", { balance = "leastcon", ' .. SERVERS .. " })",
+            'gate.lua:2: backend "w": balance "leastcon": there is no script balance/leastcon.lua;'
+            .. ' did you mean "leastconn"?' },
+        ["an option that the policy does not know"] = { 'tide.backend("w", { sticky = { "cookie", nam = "S" }, '
+            .. SERVERS .. " })",
+            'gate.lua:2: backend "w": sticky "cookie": unknown option "nam"; did you mean "name"?' },
+        ["an option of the checker"] = { 'tide.backend("w", { check = { "tcp", intervall = 1 }, ' .. SERVERS .. " })",
+            'gate.lua:2: backend "w": check "tcp": unknown option "intervall"; did you mean "interval"?' },
+        ["a value that the policy refuses"] = { 'tide.backend("w", { check = { "http", path = "x" }, '
+            .. SERVERS .. " })", 'option "path" must begin with "/"' },
+        ["a duration"] = { 'tide.backend("w", { timeout = { server = "5" }, ' .. SERVERS .. " })",
+            'backend "w": timeout: option "server" needs a unit' },
+        ["no servers"] = { 'tide.backend("w", {})', 'backend "w": option "servers" is missing' },
+        ["an empty list of servers"] = { 'tide.backend("w", { servers = {} })', 'backend "w": it has no servers' },
+        ["a server's address"] = { 'tide.backend("w", { servers = { { "a", "nowhere" } } })',
+            'backend "w": server "a": this is no address: nowhere' },
+        ["a server without an address"] = { 'tide.backend("w", { servers = { { "a" } } })',
+            'server "a": the address must be "host:port" or "unix:/path", not a nil' },
+        ["a server's weight"] = { 'tide.backend("w", { servers = { { "a", "h:1", weight = 257 } } })',
+            'server "a": option "weight" must be a whole number from 0 to 256, not 257' },
+        ["two servers of one name"] = { 'tide.backend("w", { servers = { { "a", "h:1" }, { "a", "h:2" } } })',
+            'server "a": there is already a server of that name' },
+        ["two servers with one cookie"] = { 'tide.backend("w", { servers = { { "a", "h:1", cookie = "X" },'
+            .. ' { "b", "h:2", cookie = "X" } } })', 'server "b": the cookie "X" is already that of server "a"' },
+        ["a name"] = { 'tide.backend("a b", { ' .. SERVERS .. " })", "must be a string of letters, digits" },
+        ["a name used twice"] = { 'tide.backend("w", { ' .. SERVERS .. ' }) tide.backend("w", { ' .. SERVERS .. " })",
+            'there is already a backend of that name, at gate.lua:2' },
+        ["an address used twice"] = { 'tide.listen("127.0.0.1:80", { route = print })',
+            'there is already a listener on that address, at gate.lua:2' },
+        ["an address to listen on"] = { 'tide.listen("eighty", { route = print })', "this is no address: eighty" },
+        ["a route that names a backend"] = { 'tide.backend("w", { ' .. SERVERS .. ' })'
+            .. ' tide.listen("127.0.0.1:81", { route = "w" })', "give the object that tide.backend returned" },
+        ["a route script that is not there"] = { 'tide.listen("127.0.0.1:81", { route = "nope" })',
+            'route "nope": there is no script route/nope.lua' },
+        ["a route of a wrong type"] = { 'tide.listen("127.0.0.1:81", { route = 5 })', "must be a backend, a function" },
+        ["options that are not there yet"] = { 'tide.listen("127.0.0.1:81", { route = print, max_connections = 1 })',
+            'unknown option "max_connections"' },
+        ["the process's options"] = { 'tide.process { user = "www" }', 'tide.process: unknown option "user"' },
+        ["a process declared twice"] = { "tide.process {} tide.process {}", "the first is at gate.lua:2" },
+        ["a log declared twice"] = { "tide.log {} tide.log {}", "the first is at gate.lua:2" },
+        ["a log target"] = { 'tide.log { to = "syslog:1" }', 'option "to" must be "stdout", "stderr"' },
+        ["a log format"] = { 'tide.log { format = "jsn" }',
+            'log "jsn": there is no script log/jsn.lua; did you mean "json"' },
+        ["an interval of tide.every"] = { 'tide.every("5", print)', "tide.every: the interval needs a unit" },
+        ["no function for tide.every"] = { 'tide.every("5s")', "the second argument must be a function" },
+        ["options of tide.every"] = { 'tide.every("5s", print, { on = "worker" })', 'did you mean "workers"' },
+        ["options that are no table"] = { 'tide.backend("w", 5)', "the options must be a table, not number", 2 },
+        ["a number of retries"] = { 'tide.backend("w", { retries = "3", ' .. SERVERS .. " })",
+            'option "retries" must be a whole number from 0 to 100, not "3"' },
+        ["a jitter"] = { 'tide.backend("w", { check = { "tcp", jitter = 2 }, ' .. SERVERS .. " })",
+            'check: option "jitter" must be a number from 0 to 1, not 2' },
+        ["a misspelt function"] = { "tide.bakend()", 'gate.lua:2: tide has no "bakend"; did you mean "backend"?' },
+        ["waiting"] = { "tide.sleep(1)", "gate.lua:2: tide.sleep: cannot wait while the configuration is loading" },
+        ["looking at a server's state"] = { 'local b = tide.backend("w", { ' .. SERVERS .. " }) print(b.servers[1].up)",
+            "cannot be read while the configuration is loading" },
+        ["a new name in the runtime"] = { "tide.snooze = print",
+            "tide.snooze: the runtime's tables cannot be extended" },
+    }
+    for what, case in pairs(cases) do
+        it("of " .. what .. " are named", function()
+            local list = errors(case[1] .. '\ntide.listen("127.0.0.1:80", { route = function() end })')
+            assert.matches(case[2], list[1], 1, true)
+            assert.equal(case[3] or 1, #list, table.concat(list, "\n"))
+        end)
+    end
+
+    it("in the language are reported with the line", function()
+        assert.matches("^gate%.lua:3: '=' expected", errors("\nx y")[1])
+        assert.matches("^gate%.lua:2: attempt to index", errors("local x = nil; x.y = 1")[1])
+        assert.equal("gate.lua:2: no", errors('error("no")')[1])
+        assert.matches("^gate%.lua:2: error: table: ", errors("error({})")[1])
+        assert.equal("gate.lua:2: bare", error_of('error("bare", 0)'))
+    end)
+
+    it("do not hide that nothing listens", function()
+        assert.same({ "gate.lua:1: it declares no listener (tide.listen), so there is nothing to do" },
+            errors(""))
+    end)
+
+    it("in the plan of another thread are told as such", function()
+        local gate = gates.new()
+        gate.mismatch = true
+        gate:load('require("tidegate").listen("127.0.0.1:80", { route = print })', { role = "worker" })
+        gate:remove()
+        assert.is_nil(gate.hooks)
+        assert.matches("is not the same in every thread; it must not depend on time, randomness", gate.errors[1])
+    end)
+end)

@@ -130,6 +130,21 @@ end(struct tg_conn *conn, int status)
 	conn->ops->on_end(conn, status);
 }
 
+/* libuv tells a reset that arrives together with the last bytes as an orderly end; only the socket
+ * still knows. 0: it was one. */
+static int
+end_status(const struct tg_conn *conn)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+	uv_os_fd_t fd;
+
+	if (uv_fileno(&conn->uv.handle, &fd) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return UV_EIO;
+	return -error;
+}
+
 static void
 on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
@@ -139,7 +154,7 @@ on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 	TG_CHECK(conn, CONN_MAGIC);
 	if (nread <= 0) {
 		if (nread < 0)
-			end(conn, nread == UV_EOF ? 0 : (int)nread);
+			end(conn, nread == UV_EOF ? end_status(conn) : (int)nread);
 		return;
 	}
 	used = deliver(conn, buf->base, (size_t)nread);

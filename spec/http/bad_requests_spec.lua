@@ -1,0 +1,205 @@
+-- What a client must not send, and the limits: every row is refused, no byte of it is forwarded,
+-- and the connection is closed. (design: "Bad input: what gets what")
+local h = require "harness"
+local origin, tidegate, raw, request_text = h.origin, h.tidegate, h.raw, h.request_text
+
+local HEAD = "GET / HTTP/1.1\r\nHost: a\r\n"
+local POST = "POST / HTTP/1.1\r\nHost: a\r\n"
+
+local ROWS = {
+    { "a line that is no request", "hello\r\n\r\n", 400 },
+    { "a request without a version", "GET /\r\n\r\n", 400 },
+    { "a bare LF at the end of a line", "GET / HTTP/1.1\nHost: a\r\n\r\n", 400 },
+    { "a bare LF at the end of a field", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", 400 },
+    { "a bare LF at the end of the head", "GET / HTTP/1.1\r\nHost: a\r\n\n", 400 },
+    { "a bare CR in a value", HEAD .. "X: a\rb\r\n\r\n", 400 },
+    { "a bare CR after an empty value", HEAD .. "X:\rContent-Length: 5\r\n\r\n", 400 },
+    { "a head that ends with CR CR", HEAD .. "X: y\r\r\n\r\n", 400 },
+    { "a NUL in a value", HEAD .. "X: a\0b\r\n\r\n", 400 },
+    { "a NUL in the target", "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a space before a colon", HEAD .. "X : y\r\n\r\n", 400 },
+    { "a folded field", HEAD .. "X: y\r\n z\r\n\r\n", 400 },
+    { "a space before the first field", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400 },
+    { "a field without a name", HEAD .. ": y\r\n\r\n", 400 },
+    { "a field without a colon", HEAD .. "Nothing\r\n\r\n", 400 },
+    { "two spaces in the request line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "no Host", "GET / HTTP/1.1\r\n\r\n", 400 },
+    { "two Hosts", HEAD .. "Host: b\r\n\r\n", 400 },
+    { "a Host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
+    { "a target and a Host that disagree", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a length and chunks", POST .. "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "chunks and a length", POST .. "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400 },
+    { "two lengths that differ", POST .. "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400 },
+    { "two lengths that agree", POST .. "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400 },
+    { "a list of lengths", POST .. "Content-Length: 5, 5\r\n\r\nhello", 400 },
+    { "a length with a sign", POST .. "Content-Length: +5\r\n\r\nhello", 400 },
+    { "a negative length", POST .. "Content-Length: -5\r\n\r\n", 400 },
+    { "a hexadecimal length", POST .. "Content-Length: 0x5\r\n\r\nhello", 400 },
+    { "a length beyond 64 bits", POST .. "Content-Length: 18446744073709551616\r\n\r\n", 400 },
+    { "an empty length", POST .. "Content-Length:\r\n\r\n", 400 },
+    { "a coding that is not chunked", POST .. "Transfer-Encoding: gzip\r\n\r\n", 400 },
+    { "chunked before another coding", POST .. "Transfer-Encoding: chunked, gzip\r\n\r\n", 400 },
+    { "chunked twice", POST .. "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "a coding before chunked, which nobody here can undo",
+        POST .. "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501 },
+    { "chunks in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "another major version", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505 },
+    { "a head over 16 KiB", HEAD .. "X: " .. ("x"):rep(16384) .. "\r\n\r\n", 431 },
+    { "a head that never ends", HEAD .. ("X: y\r\n"):rep(120) .. "Y: " .. ("x"):rep(16384), 431 },
+    { "more than 128 fields", HEAD .. ("X: y\r\n"):rep(128) .. "\r\n", 431 },
+    { "a target over 8 KiB", "GET /" .. ("x"):rep(8192) .. " HTTP/1.1\r\nHost: a\r\n\r\n", 414 },
+}
+
+describe("a client is refused for", function()
+    local function refused(title, status, send)
+        it(("%s: %d"):format(title, status), function()
+            local server = origin {}
+            local gate = tidegate { servers = { server } }
+            local client = raw(gate)
+
+            send(client)
+
+            local res = client:read_response()
+            assert.equal(status, res and res.status)
+            assert.equal("close", res.headers.connection)
+            client:wait_closed()
+            assert.equal(0, server.accepted)
+            assert.equal(200, h.get(gate, "/").status)
+        end)
+    end
+
+    for _, row in ipairs(ROWS) do
+        refused(row[1], row[3], function(client) client:send(row[2]) end)
+    end
+
+    refused("the same, byte by byte: a space before a colon", 400, function(client)
+        for byte in (HEAD .. "X : y\r\n\r\n"):gmatch "." do
+            client:send(byte)
+            h.settles(function() end, 0)
+        end
+    end)
+
+    it("it also after a good request in the same packet, which is answered", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send(request_text {} .. HEAD .. "X : y\r\n\r\n" .. request_text { path = "/never" })
+
+        assert.equal(200, client:read_response().status)
+        assert.equal(400, client:read_response().status)
+        client:wait_closed()
+        assert.equal(1, server.requests)
+    end)
+end)
+
+describe("a chunked body that is malformed", function()
+    local BODIES = {
+        ["a size that is no number"] = "xyz\r\nhello\r\n0\r\n\r\n",
+        ["a size with a sign"] = "-5\r\nhello\r\n0\r\n\r\n",
+        ["a size beyond 64 bits"] = "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        ["no CRLF after the data"] = "5\r\nhelloworld\r\n0\r\n\r\n",
+        ["a bare LF after the size"] = "5\nhello\r\n0\r\n\r\n",
+        ["a bare LF after the data"] = "5\r\nhello\n0\r\n\r\n",
+        ["a NUL in an extension"] = "5;a\0b\r\nhello\r\n0\r\n\r\n",
+        ["a malformed trailer"] = "5\r\nhello\r\n0\r\nX : y\r\n\r\n",
+    }
+    for title, body in pairs(BODIES) do
+        it(("(%s) is a 400, and the server does not take it for whole"):format(title), function()
+            local server = origin { handler = function(conn, request)
+                request:read()
+                if request.complete then h.respond(conn, request, { body = "taken for whole" }) end
+                conn:close()
+            end }
+            local gate = tidegate { servers = { server } }
+            local client = raw(gate)
+
+            client:send(POST .. "Transfer-Encoding: chunked\r\n\r\n" .. body)
+
+            assert.equal(400, client:read_response().status)
+            client:wait_closed()
+            local stats = gate:wait_stats(function(stats) return stats.requests.active == 0 end)
+            assert.equal(1, stats.endings.bad_body)
+            for _, request in ipairs(server.seen) do assert.is_not_true(request.complete) end
+        end)
+    end
+end)
+
+describe("limits of a listener", function()
+    it("let pass what is just within them", function()
+        local gate = tidegate { servers = { origin {} }, listen = {
+            limits = { uri = 100, fields = 10, body = 50, head = 1000 },
+        } }
+        local fields = {}
+        for i = 1, 8 do fields[i] = { "X", tostring(i) } end
+        local res = h.request(gate, {
+            method = "POST", path = "/" .. ("x"):rep(99), headers = fields, body = ("b"):rep(50),
+        })
+        assert.equal(200, res.status)
+    end)
+
+    it("refuse a body whose length is over it, unseen by the server", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { limits = { body = "1k" } } }
+
+        assert.equal(413, h.request(gate, { method = "POST", body = ("x"):rep(1025) }).status)
+
+        assert.equal(0, server.accepted)
+        assert.equal(1, gate:stats().endings.body_too_large)
+    end)
+
+    it("refuse a chunked body as soon as it is over it", function()
+        local server = origin { handler = function(_, request) request:read() end }
+        local gate = tidegate { servers = { server }, listen = { limits = { body = "1k" } } }
+        local client = raw(gate)
+
+        client:send(POST .. "Transfer-Encoding: chunked\r\n\r\n" .. h.chunk(("x"):rep(600)))
+        h.wait_until(function() return server.requests == 1 end, "the request at the server")
+        client:send(h.chunk(("x"):rep(600)))
+
+        assert.equal(413, client:read_response().status)
+        client:wait_closed()
+        h.wait_until(function() return server.seen[1].complete == false end, "the end at the server")
+    end)
+
+    it("are each listener's own", function()
+        local server = origin {}
+        local other = h.free_port()
+        local gate = tidegate([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${web}" } } })
+            tide.listen("${listen}", { route = web, limits = { uri = 20 } })
+            tide.listen("${other}", { route = web })
+        ]], { web = server, other = "127.0.0.1:" .. other })
+        local path = "/" .. ("x"):rep(30)
+
+        assert.equal(414, h.get(gate, path).status)
+        assert.equal(200, h.get(other, path).status)
+    end)
+end)
+
+describe("what looks wrong and is not:", function()
+    it("empty lines before a request", function()
+        local gate = tidegate { servers = { origin {} } }
+        local client = raw(gate)
+        client:send("\r\n\r\n" .. request_text {})
+        assert.equal(200, client:read_response().status)
+        client:send("\r\n" .. request_text {})
+        assert.equal(200, client:read_response().status)
+    end)
+
+    it("a method that nobody knows is the server's business, or a 501", function()
+        local gate = tidegate { servers = { origin {} } }
+        local status = h.request(gate, { method = "PURGE" }).status
+        assert.is_true(status == 200 or status == 501)
+    end)
+
+    it("tabs and spaces around a value", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(HEAD .. "X:\t  a b \t\r\n\r\n")
+        assert.equal(200, client:read_response().status)
+        assert.equal("a b", server.seen[1].headers.x)
+    end)
+end)

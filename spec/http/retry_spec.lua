@@ -1,0 +1,148 @@
+-- A failed attempt is repeated where that is safe, on the same server or on another.
+local h = require "harness"
+local origin, tidegate, get, request, code = h.origin, h.tidegate, h.get, h.request, h.code
+
+-- Reads the request, then closes without a word.
+local function mute()
+    return origin { handler = function(conn, req)
+        req:read()
+        conn:close()
+    end }
+end
+
+local function refusing() return origin { stopped = true } end
+
+describe("a server that", function()
+    it("resets before answering costs the client nothing", function()
+        local dead = origin { on_accept = "reset" }
+        local live = origin { body = "ok" }
+        local gate = tidegate { servers = { dead, live } }
+
+        local res = get(gate, "/cart")
+
+        assert.equal(200, res.status)
+        assert.equal("ok", res.body)
+        assert.equal(1, dead.accepted)
+    end)
+
+    it("refuses connections costs the client nothing", function()
+        local live = origin { body = "ok" }
+        local gate = tidegate { servers = { refusing(), live } }
+
+        for _ = 1, 4 do assert.equal("ok", get(gate, "/").body) end
+
+        assert.equal(4, live.requests)
+        local stats = gate:stats()
+        assert.equal(4, stats.endings.ok)
+        assert.is_true(stats.backends.web.servers.a.failures >= 2)
+    end)
+
+    it("closes without an answer has its GET done by another", function()
+        local dead, live = mute(), origin { body = "ok" }
+        local gate = tidegate { servers = { dead, live } }
+        assert.equal("ok", get(gate, "/").body)
+        assert.equal(1, dead.requests)
+    end)
+
+    it("closes without an answer to a POST gets the client a 502: it may have been done", function()
+        local dead, live = mute(), origin {}
+        local gate = tidegate { servers = { dead, live } }
+
+        assert.equal(502, request(gate, { method = "POST", body = "pay" }).status)
+
+        assert.equal(1, dead.requests)
+        assert.equal(0, live.requests)
+    end)
+
+    it("refuses a POST has it done by another, with its body: it was never sent", function()
+        local live = origin { body = function(req) return "did " .. req.body end }
+        local gate = tidegate { servers = { refusing(), live } }
+        for _ = 1, 2 do
+            assert.equal("did pay", request(gate, { method = "POST", body = "pay" }).body)
+        end
+    end)
+
+    it("has taken a part of a body gets the client a 502, even where the method could be repeated", function()
+        local dead, live = mute(), origin {}
+        local gate = tidegate { servers = { dead, live } }
+
+        assert.equal(502, request(gate, { method = "PUT", body = "content" }).status)
+
+        assert.equal(0, live.requests)
+    end)
+
+    it("has begun to answer is not asked again, and nor is another", function()
+        local dead = origin { handler = function(conn)
+            conn:send "HTTP/1.1 200 OK\r\nContent-"
+            conn:close()
+        end }
+        local live = origin {}
+        local gate = tidegate { servers = { dead, live } }
+
+        assert.equal(502, get(gate, "/").status)
+
+        assert.equal(1, dead.requests)
+        assert.equal(0, live.requests)
+    end)
+end)
+
+describe("retries", function()
+    it("end: when all attempts were refused, the client gets a 503", function()
+        local gate = tidegate { servers = { refusing(), refusing() }, retries = 3 }
+
+        assert.equal(503, get(gate, "/").status)
+
+        local stats = gate:stats()
+        assert.equal(1, stats.endings.connect_refused)
+        local servers = stats.backends.web.servers
+        assert.equal(4, servers.a.failures + servers.b.failures)
+    end)
+
+    it("of 0 leave it at the first attempt", function()
+        local gate = tidegate { servers = { refusing(), origin {} }, retries = 0 }
+        assert.equal(503, get(gate, "/").status)
+        assert.equal(1, gate:server("a").failures)
+    end)
+
+    it("without redispatch stay with the server", function()
+        local live = origin {}
+        local gate = tidegate { servers = { refusing(), live }, retries = 2, redispatch = false }
+
+        assert.equal(503, get(gate, "/").status)
+
+        assert.equal(3, gate:server("a").failures)
+        assert.equal(0, live.accepted)
+    end)
+
+    it("of a function follow it, also where it dares more", function()
+        local dead, live = mute(), origin { body = "ok" }
+        local gate = tidegate { servers = { dead, live }, retry = code [[function(req, failure)
+            if failure.kind ~= "server_closed" or failure.safe or not failure.sent then
+                return "give up"
+            end
+            return "redispatch"
+        end]] }
+
+        assert.equal("ok", request(gate, { method = "POST" }).body)
+
+        assert.equal(1, dead.requests)
+        assert.equal(1, live.requests)
+    end)
+
+    it("of a function that gives up end at once", function()
+        local live = origin {}
+        local gate = tidegate { servers = { refusing(), live },
+            retry = code [[function() return "give up" end]] }
+        assert.equal(503, get(gate, "/").status)
+        assert.equal(0, live.accepted)
+    end)
+
+    it("of a function that fails give up, and say so", function()
+        local gate = tidegate { servers = { refusing(), origin {} },
+            retry = code [[function() error "no idea" end]] }
+        local status = get(gate, "/").status
+        assert.is_true(status == 503 or status == 500)
+        gate:wait_log "no idea"
+        assert.equal(200, get(gate, "/").status)
+    end)
+end)

@@ -65,15 +65,13 @@ static const char reload_text[] =
     "Ask the running process to load its configuration anew, wait for the verdict and print\n"
     "it. Exit status: 0 when every thread has switched; 1 when nothing was changed.\n";
 
-static const char stats_text[] =
-    "usage: tidegate stats [--control PATH]\n"
-    "\n"
-    "Print the counters of the running process as JSON.\n";
+static const char stats_text[] = "usage: tidegate stats [--control PATH]\n"
+                                 "\n"
+                                 "Print the counters of the running process as JSON.\n";
 
-static const char version_text[] =
-    "usage: tidegate version\n"
-    "\n"
-    "Print the versions of tidegate and of the libraries it uses.\n";
+static const char version_text[] = "usage: tidegate version\n"
+                                   "\n"
+                                   "Print the versions of tidegate and of the libraries it uses.\n";
 
 /* What the words after the command say. */
 struct arguments {

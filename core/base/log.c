@@ -29,8 +29,8 @@ write_prefix(char *out, size_t cap, enum tg_log_level level)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	len = strftime(out, cap, "%Y-%m-%dT%H:%M:%S", &utc);
-	len += (size_t)snprintf(out + len, cap - len, ".%03ldZ [%s] ", now.tv_nsec / 1000000,
-	    level_names[level]);
+	len += (size_t)snprintf(
+	    out + len, cap - len, ".%03ldZ [%s] ", now.tv_nsec / 1000000, level_names[level]);
 	return len;
 }
 

@@ -12,8 +12,7 @@
 enum tg_log_level { TG_LOG_DEBUG, TG_LOG_INFO, TG_LOG_NOTICE, TG_LOG_WARNING, TG_LOG_ERROR };
 
 /* Log one message; line breaks inside it are kept (tracebacks), other control bytes are not. */
-void tg_log(enum tg_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void tg_log(enum tg_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Where whole lines, ending in a newline, go from now on; NULL: standard error. Called with no
  * lock held, from any thread. */

@@ -243,8 +243,8 @@ on_written(uv_write_t *req, int status)
 
 /* Copy the parts, but for the first `skip` bytes, into blocks; NULL: out of memory. */
 static struct pending_write *
-copy_parts(struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip,
-    uv_buf_t *bufs)
+copy_parts(
+    struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip, uv_buf_t *bufs)
 {
 	struct tg_blocks *pool = &conn->loop->large;
 	struct pending_write *pending = tg_blocks_get(pool);
@@ -270,8 +270,8 @@ copy_parts(struct tg_conn *conn, const struct tg_str *parts, unsigned count, siz
 			uv_buf_t *buf = &bufs[pending->blocks - 1];
 
 			if (n == 0) {
-				void *block = pending->blocks < WRITE_BLOCKS ? tg_blocks_get(pool)
-									     : NULL;
+				void *block =
+				    pending->blocks < WRITE_BLOCKS ? tg_blocks_get(pool) : NULL;
 				if (block == NULL) {
 					free_write(pending, conn->loop);
 					return NULL;
@@ -403,8 +403,8 @@ tg_conn_reset(struct tg_conn *conn)
 }
 
 int
-tg_conn_accept(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, int fd,
-    bool is_unix)
+tg_conn_accept(
+    struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, int fd, bool is_unix)
 {
 	int err;
 

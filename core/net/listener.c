@@ -88,8 +88,7 @@ accept_batch(struct tg_listener *listener, int most)
 {
 	while (most-- > 0 && !listener->closing) {
 		struct tg_addr peer = { .len = sizeof(peer.un) };
-		int fd = accept4(
-		    listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			listener->on_connection(listener, fd, &peer);

@@ -19,11 +19,11 @@ struct tg_loop {
 	uint32_t magic;
 	uv_loop_t uv;
 	struct tg_wheel wheel;
-	uv_timer_t tick;        /* wakes the loop for the wheel */
-	uint64_t armed;         /* uv_now() at which tick fires; TG_WHEEL_NEVER: stopped */
+	uv_timer_t tick; /* wakes the loop for the wheel */
+	uint64_t armed;  /* uv_now() at which tick fires; TG_WHEEL_NEVER: stopped */
 	struct tg_blocks small;
 	struct tg_blocks large;
-	char *read_buffer;      /* TG_READ_SIZE bytes; content is valid during one callback */
+	char *read_buffer; /* TG_READ_SIZE bytes; content is valid during one callback */
 };
 
 /* 0 or a negative libuv code. */

@@ -16,14 +16,14 @@ struct tg_vm;
 struct tg_req_view;
 
 enum tg_ffi_error {
-	TG_FFI_ENDED = -100,     /* the request has ended: the handle is stale */
+	TG_FFI_ENDED = -100, /* the request has ended: the handle is stale */
 	TG_FFI_MEMORY = -101,
 	TG_FFI_INVALID = -102,   /* malformed name, value, status, address… */
 	TG_FFI_FORBIDDEN = -103, /* a field that belongs to the engine */
 	TG_FFI_TOO_LARGE = -104,
-	TG_FFI_STATE = -105,     /* not now: e.g. the response is already on its way */
-	TG_FFI_MISSING = -106,   /* nothing of that name */
-	TG_FFI_MISMATCH = -107,  /* this thread's configuration differs from the first one's */
+	TG_FFI_STATE = -105,    /* not now: e.g. the response is already on its way */
+	TG_FFI_MISSING = -106,  /* nothing of that name */
+	TG_FFI_MISMATCH = -107, /* this thread's configuration differs from the first one's */
 };
 
 /* ---- Calls from C into Lua: one struct per VM, no marshalling ------------------------- */
@@ -38,8 +38,6 @@ enum tg_hook {
 	TG_HOOK_RELEASE,  /* in: req. The request's slot is given up: forget its table */
 	TG_HOOK_COUNT
 };
-
-
 
 enum tg_wait { /* what a coroutine that has yielded waits for */
 	TG_WAIT_NONE,
@@ -58,9 +56,9 @@ struct tg_call {
 	int32_t backend;
 	int32_t server;
 	int32_t timer;
-	struct tg_str failure;    /* TG_HOOK_RETRY: name of the row of end.h, e.g. "connect_refused" */
-	int32_t safe;             /* TG_HOOK_RETRY: 1: idempotent, or nothing was sent */
-	int32_t sent;             /* TG_HOOK_RETRY: 1: the server may have seen the request */
+	struct tg_str failure; /* TG_HOOK_RETRY: name of the row of end.h, e.g. "connect_refused" */
+	int32_t safe;          /* TG_HOOK_RETRY: 1: idempotent, or nothing was sent */
+	int32_t sent;          /* TG_HOOK_RETRY: 1: the server may have seen the request */
 
 	/* Lua to C, valid when the hook returns. */
 	int32_t result_backend;
@@ -68,15 +66,15 @@ struct tg_call {
 	int32_t verdict;
 
 	/* Lua to C, valid when the hook yields. */
-	int32_t wait;             /* enum tg_wait */
+	int32_t wait; /* enum tg_wait */
 	int32_t sock;
-	int64_t wait_ms;          /* SLEEP: how long; else the time limit, 0: none */
+	int64_t wait_ms; /* SLEEP: how long; else the time limit, 0: none */
 	int64_t count;
-	struct tg_str data;       /* must stay alive (on the coroutine's stack) until resumed */
+	struct tg_str data; /* must stay alive (on the coroutine's stack) until resumed */
 
 	/* C to Lua, valid when the coroutine is resumed: the result of the wait. */
-	int32_t code;             /* 0, or negative: see tg_ffi_strerror */
-	struct tg_str received;   /* valid until the next wait; on an error: what had come */
+	int32_t code;           /* 0, or negative: see tg_ffi_strerror */
+	struct tg_str received; /* valid until the next wait; on an error: what had come */
 };
 
 /* The text of a negative code of this file or of libuv ("timeout", "connection refused"…). */
@@ -140,12 +138,12 @@ int tg_ffi_server_health(
 
 /* The options are structs of proxy/view.h. Each returns an index >= 0 or a negative code; `where` is "file:line" for messages. In a
  * worker's VM they compare with the plan of the control thread: MISMATCH when it differs. */
-int tg_ffi_plan_backend(struct tg_vm *vm, const char *name, size_t len,
-    const struct tg_backend_options *options);
+int tg_ffi_plan_backend(
+    struct tg_vm *vm, const char *name, size_t len, const struct tg_backend_options *options);
 int tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_len,
     const char *address, size_t address_len, const struct tg_server_options *options);
-int tg_ffi_plan_listener(struct tg_vm *vm, const char *address, size_t len,
-    const struct tg_listener_options *options);
+int tg_ffi_plan_listener(
+    struct tg_vm *vm, const char *address, size_t len, const struct tg_listener_options *options);
 /* A sink for log lines: "stdout", "stderr", "file:/path". */
 int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
 /* Settings of the process; changing them needs a restart. workers 0: one per core. control:
@@ -188,8 +186,8 @@ int64_t tg_ffi_wall(void);
  * belongs to the VM until the next get. incr: the value is a decimal number; the new one is
  * given back; MISSING values begin at `initial`. */
 int tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len);
-int tg_ffi_shared_get(struct tg_vm *vm, int table, const char *key, size_t key_len,
-    struct tg_str *out);
+int tg_ffi_shared_get(
+    struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out);
 int tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len,
     const char *value, size_t value_len, int64_t ttl_ms);
 int tg_ffi_shared_delete(struct tg_vm *vm, int table, const char *key, size_t key_len);

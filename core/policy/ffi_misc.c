@@ -40,9 +40,8 @@ tg_ffi_backend_epoch(struct tg_vm *vm, int index)
 {
 	struct tg_plan_backend *backend = backend_of(vm, index);
 
-	return backend == NULL
-	    ? 0
-	    : atomic_load_explicit(&backend->state->epoch, memory_order_acquire);
+	return backend == NULL ? 0
+	                       : atomic_load_explicit(&backend->state->epoch, memory_order_acquire);
 }
 
 uint32_t
@@ -56,8 +55,8 @@ tg_ffi_backend_turn(struct tg_vm *vm, int index)
 }
 
 int
-tg_ffi_server_health(struct tg_vm *vm, int backend_index, int server_index, int up,
-    const char *reason, size_t len)
+tg_ffi_server_health(
+    struct tg_vm *vm, int backend_index, int server_index, int up, const char *reason, size_t len)
 {
 	struct tg_plan_backend *backend = backend_of(vm, backend_index);
 	struct tg_server *server;
@@ -71,8 +70,8 @@ tg_ffi_server_health(struct tg_vm *vm, int backend_index, int server_index, int 
 		return 0;
 	atomic_fetch_add(&backend->state->epoch, 1);
 	tg_log(up ? TG_LOG_NOTICE : TG_LOG_WARNING, "backend %s: server %s is %s%s%.*s",
-	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "",
-	    (int)len, reason);
+	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "", (int)len,
+	    reason);
 	return 1;
 }
 
@@ -152,8 +151,7 @@ tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len)
 }
 
 int
-tg_ffi_shared_get(
-    struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out)
+tg_ffi_shared_get(struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out)
 {
 	struct tg_str value;
 	int code;
@@ -170,13 +168,13 @@ tg_ffi_shared_get(
 }
 
 int
-tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len,
-    const char *value, size_t value_len, int64_t ttl_ms)
+tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len, const char *value,
+    size_t value_len, int64_t ttl_ms)
 {
 	if (!known(table))
 		return TG_FFI_INVALID;
 	return tg_shared_set(vm->config.shared, table, (struct tg_str){ key, key_len },
-		   (struct tg_str){ value, value_len }, ttl_ms) == 0
+	           (struct tg_str){ value, value_len }, ttl_ms) == 0
 	    ? 0
 	    : TG_FFI_MEMORY;
 }
@@ -199,7 +197,7 @@ tg_ffi_shared_incr(struct tg_vm *vm, int table, const char *key, size_t key_len,
 
 	if (!known(table))
 		return TG_FFI_INVALID;
-	code = tg_shared_incr(vm->config.shared, table, (struct tg_str){ key, key_len }, by,
-	    initial, ttl_ms, result);
+	code = tg_shared_incr(
+	    vm->config.shared, table, (struct tg_str){ key, key_len }, by, initial, ttl_ms, result);
 	return code == 0 ? 0 : code > 0 ? TG_FFI_INVALID : TG_FFI_MEMORY;
 }

@@ -13,8 +13,8 @@ builds(const struct tg_vm *vm)
 }
 
 int
-tg_ffi_plan_backend(struct tg_vm *vm, const char *name, size_t len,
-    const struct tg_backend_options *options)
+tg_ffi_plan_backend(
+    struct tg_vm *vm, const char *name, size_t len, const struct tg_backend_options *options)
 {
 	struct tg_plan *plan = vm->config.plan;
 	struct tg_str text = { name, len };
@@ -46,8 +46,7 @@ can_connect(struct tg_str address)
 	int parsed = tg_addr_parse(address, false, &addr, &host, &port);
 
 	return parsed == TG_ADDR_RESOLVE ||
-	    (parsed == TG_ADDR_OK &&
-		(addr.sa.sa_family != AF_UNIX || addr.un.sun_path[0] != '\0'));
+	    (parsed == TG_ADDR_OK && (addr.sa.sa_family != AF_UNIX || addr.un.sun_path[0] != '\0'));
 }
 
 int
@@ -67,7 +66,7 @@ tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_
 		unsigned i = vm->servers_seen++;
 
 		return i < owner->count && tg_str_eq(owner->servers[i].server->name, name_text) &&
-			tg_str_eq(owner->servers[i].server->address, address_text)
+		        tg_str_eq(owner->servers[i].server->address, address_text)
 		    ? (int)i
 		    : TG_FFI_MISMATCH;
 	}
@@ -81,8 +80,8 @@ tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_
 }
 
 int
-tg_ffi_plan_listener(struct tg_vm *vm, const char *address, size_t len,
-    const struct tg_listener_options *options)
+tg_ffi_plan_listener(
+    struct tg_vm *vm, const char *address, size_t len, const struct tg_listener_options *options)
 {
 	struct tg_plan *plan = vm->config.plan;
 	struct tg_str text = { address, len }, host;
@@ -114,7 +113,7 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 		unsigned i = vm->sinks_seen++;
 
 		return i < plan->sink_count && tg_str_eq(plan->sinks[i], text) ? (int)i
-									       : TG_FFI_MISMATCH;
+		                                                               : TG_FFI_MISMATCH;
 	}
 	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
 	return index < 0 ? TG_FFI_MEMORY : index;
@@ -190,8 +189,7 @@ tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len)
 	struct tg_plan *plan = vm->config.plan;
 
 	vm->failed = true;
-	return tg_plan_add_text(
-		   &plan->errors, &plan->error_count, (struct tg_str){ text, len }) < 0
+	return tg_plan_add_text(&plan->errors, &plan->error_count, (struct tg_str){ text, len }) < 0
 	    ? TG_FFI_MEMORY
 	    : 0;
 }

@@ -85,8 +85,8 @@ tg_ffi_field_find(struct tg_req_view *view, uint64_t serial, int side, const cha
 }
 
 int
-tg_ffi_field_at(struct tg_req_view *view, uint64_t serial, int side, int index,
-    struct tg_str *name, struct tg_str *value)
+tg_ffi_field_at(struct tg_req_view *view, uint64_t serial, int side, int index, struct tg_str *name,
+    struct tg_str *value)
 {
 	struct tg_head *head;
 	int code = head_of(view, serial, side, &head);

@@ -11,7 +11,7 @@ enum { FIRST_BUCKETS = 64, NUMBER_TEXT = 40 };
 struct entry {
 	struct entry *next;
 	uint64_t hash;
-	uint64_t expires; /* ms of the monotonic clock; 0: never */
+	uint64_t expires;    /* ms of the monotonic clock; 0: never */
 	struct tg_str value; /* malloc'ed */
 	size_t key_len;
 	char key[];
@@ -197,7 +197,7 @@ set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 	entry = *link;
 	if (entry == NULL) {
 		entry = table->entry_count < TG_SHARED_KEYS ? calloc(1, sizeof(*entry) + key.len)
-							    : NULL;
+		                                            : NULL;
 		if (entry == NULL) {
 			free(copy);
 			return -1;
@@ -237,8 +237,8 @@ tg_shared_get(struct tg_shared *shared, int index, struct tg_str key, struct tg_
 }
 
 int
-tg_shared_set(struct tg_shared *shared, int index, struct tg_str key, struct tg_str value,
-    int64_t ttl_ms)
+tg_shared_set(
+    struct tg_shared *shared, int index, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 {
 	struct table *table = &shared->tables[index];
 	int result;

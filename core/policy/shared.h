@@ -26,15 +26,15 @@ TG_MUST_USE int tg_shared_get(
     struct tg_shared *shared, int table, struct tg_str key, struct tg_str *out);
 
 /* 0, or -1: out of memory or more than TG_SHARED_KEYS keys. ttl_ms 0: for ever. */
-TG_MUST_USE int tg_shared_set(struct tg_shared *shared, int table, struct tg_str key,
-    struct tg_str value, int64_t ttl_ms);
+TG_MUST_USE int tg_shared_set(
+    struct tg_shared *shared, int table, struct tg_str key, struct tg_str value, int64_t ttl_ms);
 
 /* Was it there? */
 int tg_shared_delete(struct tg_shared *shared, int table, struct tg_str key);
 
 /* Add to a value of the form "n<decimal>"; an absent one begins at `initial` and takes the time
  * to live. 0 and the new value, 1: the value is no number, -1 as set. */
-TG_MUST_USE int tg_shared_incr(struct tg_shared *shared, int table, struct tg_str key,
-    double by, double initial, int64_t ttl_ms, double *result);
+TG_MUST_USE int tg_shared_incr(struct tg_shared *shared, int table, struct tg_str key, double by,
+    double initial, int64_t ttl_ms, double *result);
 
 #endif

@@ -13,18 +13,18 @@ struct tg_sock {
 	struct tg_link in_vm;   /* vm->socks */
 	struct tg_link in_task; /* task->socks; the task closes it at its end */
 	struct tg_vm *vm;
-	struct tg_task *task;  /* that waits; NULL: none does */
+	struct tg_task *task;       /* that waits; NULL: none does */
 	struct tg_resolve *resolve; /* a lookup in flight */
-	bool opened;           /* conn was initialised, on_closed will come */
+	bool opened;                /* conn was initialised, on_closed will come */
 	bool connected;
-	bool ended;            /* the peer ended, or it broke: end_code */
+	bool ended; /* the peer ended, or it broke: end_code */
 	bool closing;
-	int end_code;          /* 0: end of stream */
-	int wait;              /* enum tg_wait, while task is set */
-	uint64_t count;        /* for TG_WAIT_BYTES */
-	char *buffer;          /* received, not given to the script yet: [start, end) */
+	int end_code;   /* 0: end of stream */
+	int wait;       /* enum tg_wait, while task is set */
+	uint64_t count; /* for TG_WAIT_BYTES */
+	char *buffer;   /* received, not given to the script yet: [start, end) */
 	size_t start, end, cap;
-	size_t scanned;        /* bytes from start without a line end */
+	size_t scanned; /* bytes from start without a line end */
 	struct tg_conn conn;
 };
 
@@ -148,9 +148,8 @@ take_line(struct tg_sock *sock, struct tg_str *out)
 {
 	char *from = sock->buffer + sock->start;
 	size_t len = sock->end - sock->start, n;
-	char *lf = len > sock->scanned
-	    ? memchr(from + sock->scanned, '\n', len - sock->scanned)
-	    : NULL;
+	char *lf =
+	    len > sock->scanned ? memchr(from + sock->scanned, '\n', len - sock->scanned) : NULL;
 
 	if (lf == NULL) {
 		sock->scanned = len;

@@ -64,7 +64,8 @@ tg_tasks_free(struct tg_vm *vm)
 	struct tg_link *link;
 
 	while ((link = tg_list_pop_front(&vm->idle)) != NULL)
-		free(tg_container_of(link, struct tg_task, link)); /* lua_close takes the coroutine */
+		free(tg_container_of(
+		    link, struct tg_task, link)); /* lua_close takes the coroutine */
 }
 
 /* --- entering Lua ------------------------------------------------------------------------- */
@@ -110,8 +111,8 @@ begin_wait(struct tg_task *task, int *code, struct tg_str *received)
 		return 1;
 	}
 	if (!done && (call->wait_ms > 0 || call->wait == TG_WAIT_SLEEP))
-		tg_loop_timer_start(task->vm->loop, &task->timer,
-		    call->wait_ms > 0 ? (uint64_t)call->wait_ms : 0);
+		tg_loop_timer_start(
+		    task->vm->loop, &task->timer, call->wait_ms > 0 ? (uint64_t)call->wait_ms : 0);
 	return done;
 }
 

@@ -15,13 +15,13 @@ struct tg_task {
 	struct tg_link link; /* in vm->idle or vm->parked */
 	struct tg_vm *vm;
 	lua_State *co;
-	int ref;              /* keeps co alive, in the registry */
-	int hook;             /* enum tg_hook */
-	struct tg_req *req;   /* NULL for TG_HOOK_TIMER */
-	int timer_index;      /* for TG_HOOK_TIMER */
-	const char *where;    /* interned */
-	struct tg_timer timer; /* sleep, or the limit of the wait */
-	struct tg_link socks; /* tg_sock.in_task: closed at the end of the task */
+	int ref;                   /* keeps co alive, in the registry */
+	int hook;                  /* enum tg_hook */
+	struct tg_req *req;        /* NULL for TG_HOOK_TIMER */
+	int timer_index;           /* for TG_HOOK_TIMER */
+	const char *where;         /* interned */
+	struct tg_timer timer;     /* sleep, or the limit of the wait */
+	struct tg_link socks;      /* tg_sock.in_task: closed at the end of the task */
 	struct tg_sock *waits_for; /* NULL: asleep */
 };
 

@@ -141,8 +141,8 @@ tg_vm_load(const struct tg_vm_config *config)
 /* --- life --------------------------------------------------------------------------------- */
 
 void
-tg_vm_start(struct tg_vm *vm, struct tg_loop *loop, struct tg_engine *engine,
-    struct tg_watch *watch)
+tg_vm_start(
+    struct tg_vm *vm, struct tg_loop *loop, struct tg_engine *engine, struct tg_watch *watch)
 {
 	TG_CHECK(vm, TG_VM_MAGIC);
 	vm->loop = loop;
@@ -167,8 +167,7 @@ tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg)
 	if (vm->loop != NULL) {
 		tg_vm_timers_stop(vm);
 		while (!tg_list_empty(&vm->parked))
-			tg_task_cancel(
-			    tg_container_of(vm->parked.next, struct tg_task, link));
+			tg_task_cancel(tg_container_of(vm->parked.next, struct tg_task, link));
 	}
 	vm->closing = true;
 	tg_vm_settled(vm);

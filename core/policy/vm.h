@@ -40,12 +40,12 @@ typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
 
 struct tg_vm_config {
 	enum tg_vm_role role;
-	unsigned thread;             /* index of the worker; control: number of workers */
-	const char *file;            /* absolute path, or NULL: */
-	const char *source;          /* text of the configuration */
-	const char *scripts;         /* the user's directory, or NULL */
-	const char *share;           /* holds lua/ and scripts/ */
-	struct tg_plan *plan;        /* control: to be filled; worker: to be compared with */
+	unsigned thread;              /* index of the worker; control: number of workers */
+	const char *file;             /* absolute path, or NULL: */
+	const char *source;           /* text of the configuration */
+	const char *scripts;          /* the user's directory, or NULL */
+	const char *share;            /* holds lua/ and scripts/ */
+	struct tg_plan *plan;         /* control: to be filled; worker: to be compared with */
 	struct tg_registry *registry; /* control: known servers; worker: NULL */
 	struct tg_shared *shared;
 	tg_log_line_fn log_line;
@@ -58,8 +58,8 @@ struct tg_vm {
 	uint32_t magic;
 	lua_State *lua;
 	struct tg_call call;
-	struct tg_vm_config config;  /* strings are valid during the load only */
-	int hooks[TG_HOOK_COUNT];    /* registry references of the hook functions */
+	struct tg_vm_config config; /* strings are valid during the load only */
+	int hooks[TG_HOOK_COUNT];   /* registry references of the hook functions */
 
 	/* While it compares: how far it has come. */
 	unsigned listeners_seen, backends_seen, sinks_seen, servers_seen;
@@ -69,14 +69,14 @@ struct tg_vm {
 	struct tg_loop *loop;
 	struct tg_engine *engine; /* NULL on the control thread */
 	struct tg_watch *watch;
-	struct tg_link idle;      /* tasks with a coroutine to reuse */
-	struct tg_link parked;    /* tasks that wait */
-	struct tg_task *current;  /* the one that runs */
-	unsigned tasks_open;      /* tasks and sockets that still need the loop */
+	struct tg_link idle;     /* tasks with a coroutine to reuse */
+	struct tg_link parked;   /* tasks that wait */
+	struct tg_task *current; /* the one that runs */
+	unsigned tasks_open;     /* tasks and sockets that still need the loop */
 	bool closing;
 	void (*on_closed)(void *arg);
 	void *on_closed_arg;
-	struct tg_link socks;     /* all sockets */
+	struct tg_link socks; /* all sockets */
 	int next_sock;
 	struct tg_vm_timer *timers;
 	unsigned timer_count;
@@ -89,8 +89,8 @@ struct tg_vm {
 TG_MUST_USE struct tg_vm *tg_vm_load(const struct tg_vm_config *config);
 
 /* The caller's thread owns the VM from now on: timers run, hooks may be called. */
-void tg_vm_start(struct tg_vm *vm, struct tg_loop *loop, struct tg_engine *engine,
-    struct tg_watch *watch);
+void tg_vm_start(
+    struct tg_vm *vm, struct tg_loop *loop, struct tg_engine *engine, struct tg_watch *watch);
 
 /* Stop everything and free the VM, after which `on_closed` is called (perhaps at once). */
 void tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg);

@@ -198,9 +198,9 @@ tg_admin_start(struct tg_control *control, const char *path)
 	admin->path = strdup(path);
 	tg_link_init(&admin->sessions);
 	fd = bind_path(path);
-	err = fd < 0 ? fd
-		     : tg_listener_open(
-			   &admin->listener, &control->loop, fd, on_connection, on_closed);
+	err = fd < 0
+	    ? fd
+	    : tg_listener_open(&admin->listener, &control->loop, fd, on_connection, on_closed);
 	if (err != 0) {
 		if (fd >= 0)
 			close(fd);

@@ -262,8 +262,8 @@ on_started(void *arg, bool good, const char *text)
 	err = tg_admin_start(control, path);
 	if (err == 0)
 		return;
-	tg_log(asked ? TG_LOG_ERROR : TG_LOG_WARNING,
-	    "no control socket at %s: %s%s", path, uv_strerror(err),
+	tg_log(asked ? TG_LOG_ERROR : TG_LOG_WARNING, "no control socket at %s: %s%s", path,
+	    uv_strerror(err),
 	    asked ? "" : "; reload with SIGHUP, or name another with --control PATH");
 	if (asked) {
 		control->exit_status = 1;

@@ -140,8 +140,7 @@ tg_file_watch_stop(struct tg_control *control)
 		return;
 	tg_loop_timer_stop(&control->loop, &watch->settle);
 	while (!tg_list_empty(&watch->directories))
-		close_directory(
-		    tg_container_of(watch->directories.next, struct directory, link));
+		close_directory(tg_container_of(watch->directories.next, struct directory, link));
 	forget_files(watch);
 	free(watch);
 	control->file_watch = NULL;

@@ -89,8 +89,8 @@ free_reload(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
 
-	for (unsigned i = 0; reload->ports != NULL && i < reload->port_count * control->worker_count;
-	     i++)
+	for (unsigned i = 0;
+	     reload->ports != NULL && i < reload->port_count * control->worker_count; i++)
 		if (reload->ports[i].fd >= 0)
 			close(reload->ports[i].fd);
 	for (unsigned i = 0; reload->worker_vms != NULL && i < control->worker_count; i++)
@@ -163,8 +163,8 @@ fail(struct tg_reload *reload)
 static void
 fail_with(struct tg_reload *reload, const char *text)
 {
-	if (tg_plan_add_text(
-		&reload->plan->errors, &reload->plan->error_count, tg_str_of(text)) < 0)
+	if (tg_plan_add_text(&reload->plan->errors, &reload->plan->error_count, tg_str_of(text)) <
+	    0)
 		tg_log(TG_LOG_ERROR, "%s", text);
 	fail(reload);
 }
@@ -223,8 +223,8 @@ is_new(const struct tg_control *control, struct tg_str address)
 /* One descriptor per worker: bound for each with SO_REUSEPORT, shared for a UNIX socket. With
  * port 0 the first choice of the kernel holds for all. 0 or a negative code. */
 static int
-bind_one(struct tg_reload *reload, const struct tg_plan_listener *listener,
-    struct tg_new_port *ports)
+bind_one(
+    struct tg_reload *reload, const struct tg_plan_listener *listener, struct tg_new_port *ports)
 {
 	bool is_unix = listener->addr.sa.sa_family == AF_UNIX;
 	struct tg_addr addr = listener->addr, at;
@@ -312,8 +312,8 @@ announce(struct tg_control *control, bool first)
 
 	text[0] = '\0';
 	for (unsigned i = 0; i < plan->listener_count && len < sizeof(text) - 1; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
-		    i > 0 ? ", " : "", plan->listeners[i].address.ptr);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i > 0 ? ", " : "",
+		    plan->listeners[i].address.ptr);
 	tg_log(TG_LOG_NOTICE, "%s: generation %u, %u worker%s, listening on %s",
 	    first ? "tidegate ready" : "reloaded", plan->id, control->worker_count,
 	    control->worker_count == 1 ? "" : "s", text);

@@ -83,8 +83,7 @@ begin(struct tg_resolver *resolver, struct tg_server *server)
 static bool
 in_flight(const struct tg_resolver *resolver, const struct tg_server *server)
 {
-	for (struct tg_link *link = resolver->jobs.next; link != &resolver->jobs;
-	     link = link->next)
+	for (struct tg_link *link = resolver->jobs.next; link != &resolver->jobs; link = link->next)
 		if (tg_container_of(link, struct job, link)->server == server)
 			return true;
 	return false;
@@ -118,8 +117,7 @@ on_limit(struct tg_timer *timer)
 }
 
 void
-tg_resolver_init(
-    struct tg_resolver *resolver, struct tg_loop *loop, struct tg_registry *registry)
+tg_resolver_init(struct tg_resolver *resolver, struct tg_loop *loop, struct tg_registry *registry)
 {
 	*resolver = (struct tg_resolver){ .loop = loop, .registry = registry };
 	tg_link_init(&resolver->jobs);

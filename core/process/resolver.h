@@ -11,9 +11,9 @@
 struct tg_resolver {
 	struct tg_loop *loop;
 	struct tg_registry *registry;
-	struct tg_link jobs;   /* lookups in flight */
+	struct tg_link jobs; /* lookups in flight */
 	struct tg_timer again;
-	struct tg_timer limit; /* for `ready` */
+	struct tg_timer limit;    /* for `ready` */
 	void (*ready)(void *arg); /* all first lookups are done, or took too long */
 	void *arg;
 };

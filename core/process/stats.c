@@ -76,8 +76,7 @@ put_totals(FILE *out, const struct tg_control *control)
 		comma = ",";
 	}
 	fprintf(out, "\n  },\n");
-	fprintf(out,
-	    "  \"hooks\": { \"errors\": %" PRIu64 ", \"pick_fallback\": %" PRIu64 " },\n",
+	fprintf(out, "  \"hooks\": { \"errors\": %" PRIu64 ", \"pick_fallback\": %" PRIu64 " },\n",
 	    totals.hook_errors, totals.pick_fallback);
 }
 

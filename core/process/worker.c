@@ -115,8 +115,7 @@ run_switch(struct tg_message *message, void *receiver)
 	worker->generations++;
 	for (unsigned i = 0; i < order->count; i++) {
 		const struct tg_new_port *port = &order->ports[i];
-		int err = tg_engine_listen(
-		    &worker->engine, port->address, port->fd, port->is_unix);
+		int err = tg_engine_listen(&worker->engine, port->address, port->fd, port->is_unix);
 
 		if (err != 0)
 			tg_log(TG_LOG_ERROR, "worker %u cannot accept on %.*s: %s", worker->index,
@@ -132,8 +131,7 @@ int
 tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *plan,
     const struct tg_new_port *ports, unsigned count)
 {
-	struct switch_message *order =
-	    calloc(1, sizeof(*order) + count * sizeof(order->ports[0]));
+	struct switch_message *order = calloc(1, sizeof(*order) + count * sizeof(order->ports[0]));
 
 	if (order == NULL)
 		return UV_ENOMEM;

@@ -39,8 +39,8 @@ TG_MUST_USE int tg_worker_start(
 
 /* New requests get this VM's generation; takes over the VM, a reference of the plan and the
  * descriptors. on_switched will be called. 0, or UV_ENOMEM: nothing was taken over. */
-TG_MUST_USE int tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm,
-    struct tg_plan *plan, const struct tg_new_port *ports, unsigned count);
+TG_MUST_USE int tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *plan,
+    const struct tg_new_port *ports, unsigned count);
 
 /* Let running requests end (or end them at once), then on_done. May be called again to hurry. */
 void tg_worker_finish(struct tg_worker *worker, bool at_once);

@@ -16,7 +16,7 @@ tg_answer_may_keep(const struct tg_req *req)
 		return false;
 	return req->in_done ||
 	    (req->in.framing == TG_FRAMING_LENGTH && !req->in.expect_continue &&
-		req->in.length - (uint64_t)req->view.bytes_in <= TG_DISCARD_MAX);
+	        req->in.length - (uint64_t)req->view.bytes_in <= TG_DISCARD_MAX);
 }
 
 enum tg_http1_connection
@@ -28,8 +28,7 @@ tg_answer_connection(const struct tg_req *req)
 }
 
 struct tg_str
-tg_answer_head(
-    struct tg_req *req, enum tg_framing framing, enum tg_http1_connection connection)
+tg_answer_head(struct tg_req *req, enum tg_framing framing, enum tg_http1_connection connection)
 {
 	struct tg_str head = { NULL, 0 };
 	size_t cap = HEAD_SLACK + req->out.reason.len;

@@ -180,8 +180,9 @@ on_timer(struct tg_timer *timer)
 	else if (client->half_closed)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)
-		tg_req_end(req, tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT
-								 : TG_END_CLIENT_GONE_HEAD);
+		tg_req_end(req,
+		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT
+		                                     : TG_END_CLIENT_GONE_HEAD);
 	else if (tg_conn_drained(&client->conn))
 		tg_req_end(req, TG_END_BODY_TIMEOUT);
 	else

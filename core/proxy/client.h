@@ -19,17 +19,17 @@ struct tg_port {
 	struct tg_link link; /* in engine->ports, until it is closed */
 	struct tg_listener listener;
 	struct tg_engine *engine;
-	unsigned users;      /* clients, and 1 while it is open */
-	int index;           /* of the current plan's listeners; -1: no longer named */
+	unsigned users; /* clients, and 1 while it is open */
+	int index;      /* of the current plan's listeners; -1: no longer named */
 	bool is_unix;
 	struct tg_str address;
 };
 
 enum tg_client_state {
-	TG_CLIENT_IDLE,    /* between requests */
-	TG_CLIENT_BUSY,    /* req is set */
-	TG_CLIENT_FLUSH,   /* closes when all is written */
-	TG_CLIENT_LINGER,  /* all is written and our side ended: reads on so that no reset overtakes
+	TG_CLIENT_IDLE,   /* between requests */
+	TG_CLIENT_BUSY,   /* req is set */
+	TG_CLIENT_FLUSH,  /* closes when all is written */
+	TG_CLIENT_LINGER, /* all is written and our side ended: reads on so that no reset overtakes
 	                      the answer */
 	TG_CLIENT_CLOSING,
 };

@@ -2,8 +2,7 @@
 
 #include "base/assert.h"
 
-static const struct tg_end_row rows[] = {
-	{ { "", 0 }, 0, { "", 0 }, { "", 0 } },
+static const struct tg_end_row rows[] = { { { "", 0 }, 0, { "", 0 }, { "", 0 } },
 #define END_ROW(id, name, status, code, text)                                                      \
 	{ { name, sizeof(name) - 1 }, status, { code, sizeof(code) - 1 },                          \
 		{ text, sizeof(text) - 1 } },

@@ -10,8 +10,8 @@
 enum { ENGINE_MAGIC = 0xe461e, PORT_MAGIC = 0x9047, KEEP_CONNECTIONS = 1024 };
 
 void
-tg_engine_init(struct tg_engine *engine, struct tg_loop *loop, unsigned worker,
-    struct tg_counters *counters)
+tg_engine_init(
+    struct tg_engine *engine, struct tg_loop *loop, unsigned worker, struct tg_counters *counters)
 {
 	memset(engine, 0, sizeof(*engine));
 	engine->magic = ENGINE_MAGIC;

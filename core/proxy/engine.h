@@ -37,16 +37,16 @@ struct tg_engine {
 	void *owner;
 };
 
-void tg_engine_init(struct tg_engine *engine, struct tg_loop *loop, unsigned worker,
-    struct tg_counters *counters);
+void tg_engine_init(
+    struct tg_engine *engine, struct tg_loop *loop, unsigned worker, struct tg_counters *counters);
 
 /* After on_idle and after the last generation was taken away. */
 void tg_engine_fini(struct tg_engine *engine);
 
 /* An address to accept on: `fd` from tg_listener_bind, `address` as in the plan. 0 or negative
  * (the descriptor is then closed). Call before the switch to the plan that names it. */
-TG_MUST_USE int tg_engine_listen(struct tg_engine *engine, struct tg_str address, int fd,
-    bool is_unix);
+TG_MUST_USE int tg_engine_listen(
+    struct tg_engine *engine, struct tg_str address, int fd, bool is_unix);
 
 /* New requests get `generation` (one user of it is taken over). Ports, idle clients and idle
  * server connections that it no longer names are closed; the rest is not touched. */

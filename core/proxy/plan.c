@@ -96,8 +96,7 @@ int
 tg_plan_add_listener(struct tg_plan *plan, struct tg_str address, const struct tg_addr *addr,
     const struct tg_listener_options *options)
 {
-	struct tg_plan_listener *list =
-	    grow(plan->listeners, plan->listener_count, sizeof(*list));
+	struct tg_plan_listener *list = grow(plan->listeners, plan->listener_count, sizeof(*list));
 	struct tg_plan_listener *listener;
 
 	if (list == NULL)
@@ -118,8 +117,8 @@ tg_plan_add_listener(struct tg_plan *plan, struct tg_str address, const struct t
 }
 
 int
-tg_plan_add_backend(struct tg_plan *plan, struct tg_backend_state *state,
-    const struct tg_backend_options *options)
+tg_plan_add_backend(
+    struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options)
 {
 	struct tg_plan_backend *list = grow(plan->backends, plan->backend_count, sizeof(*list));
 
@@ -183,7 +182,8 @@ tg_backend_state_new(unsigned workers, struct tg_str name)
 	atomic_init(&state->refs, 1);
 	atomic_init(&state->epoch, 0);
 	state->turns_len = workers;
-	state->name = (struct tg_str){ memcpy((char *)state + turns, name.ptr, name.len), name.len };
+	state->name =
+	    (struct tg_str){ memcpy((char *)state + turns, name.ptr, name.len), name.len };
 	return state;
 }
 

@@ -21,7 +21,7 @@ struct tg_backend_state {
 	atomic_uint epoch; /* any thread: moves when a server becomes usable or unusable */
 	struct tg_str name;
 	unsigned turns_len;
-	struct { /* one per worker, that worker only */
+	struct {                            /* one per worker, that worker only */
 		_Alignas(64) uint32_t turn; /* the memory of round robin */
 	} turns[];
 };
@@ -49,9 +49,9 @@ struct tg_plan_listener {
 
 struct tg_plan {
 	uint32_t magic;
-	atomic_uint refs;  /* any thread */
-	unsigned id;       /* the generation's number, from 1 */
-	unsigned threads;  /* workers + 1: size of each `views` */
+	atomic_uint refs; /* any thread */
+	unsigned id;      /* the generation's number, from 1 */
+	unsigned threads; /* workers + 1: size of each `views` */
 
 	struct tg_plan_listener *listeners;
 	unsigned listener_count;
@@ -78,10 +78,10 @@ void tg_plan_put(struct tg_plan *plan);
  * and the state are taken over (not counted again). */
 TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_str address,
     const struct tg_addr *addr, const struct tg_listener_options *options);
-TG_MUST_USE int tg_plan_add_backend(struct tg_plan *plan, struct tg_backend_state *state,
-    const struct tg_backend_options *options);
-TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend,
-    struct tg_server *server, const struct tg_server_options *options);
+TG_MUST_USE int tg_plan_add_backend(
+    struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options);
+TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struct tg_server *server,
+    const struct tg_server_options *options);
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 
 /* A backend's lasting state, one reference; NULL: out of memory. */

@@ -15,7 +15,7 @@ struct tg_server;
 struct tg_upstream;
 
 struct tg_pool {
-	struct tg_link idle;      /* tg_upstream.pooled, the latest first */
+	struct tg_link idle; /* tg_upstream.pooled, the latest first */
 	unsigned count;
 	struct tg_server *server; /* counted; NULL: not in the current plan, takes nothing */
 };
@@ -31,8 +31,7 @@ void tg_pools_clear(struct tg_engine *engine);
 struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server, bool look);
 
 /* Give a connection back that is between two requests; closes it when the pool is full. */
-void tg_pool_give(
-    struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);
+void tg_pool_give(struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);
 
 /* An idle connection leaves its pool (it was closed). */
 void tg_pool_forget(struct tg_engine *engine, struct tg_upstream *up);

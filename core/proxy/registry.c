@@ -22,8 +22,8 @@ append(void ***list, unsigned *count, void *item)
 }
 
 struct tg_server *
-tg_registry_server(struct tg_registry *registry, struct tg_str backend, struct tg_str name,
-    struct tg_str address)
+tg_registry_server(
+    struct tg_registry *registry, struct tg_str backend, struct tg_str name, struct tg_str address)
 {
 	struct tg_server *server;
 

@@ -17,8 +17,8 @@ struct tg_registry {
 void tg_registry_init(struct tg_registry *registry, unsigned workers);
 
 /* The known one or a new one, with a reference for the caller; NULL: out of memory. */
-TG_MUST_USE struct tg_server *tg_registry_server(struct tg_registry *registry,
-    struct tg_str backend, struct tg_str name, struct tg_str address);
+TG_MUST_USE struct tg_server *tg_registry_server(
+    struct tg_registry *registry, struct tg_str backend, struct tg_str name, struct tg_str address);
 TG_MUST_USE struct tg_backend_state *tg_registry_state(
     struct tg_registry *registry, struct tg_str name);
 

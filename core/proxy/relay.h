@@ -24,7 +24,6 @@ void tg_relay_flush_request(struct tg_req *req);
 void tg_relay_flush_response(struct tg_req *req);
 
 /* Write to the client and count; 0 or negative. */
-TG_MUST_USE int tg_relay_to_client(
-    struct tg_req *req, const struct tg_str *parts, unsigned count);
+TG_MUST_USE int tg_relay_to_client(struct tg_req *req, const struct tg_str *parts, unsigned count);
 
 #endif

@@ -45,47 +45,47 @@ struct tg_req {
 
 	/* The machine. */
 	enum tg_next (*step)(struct tg_req *req);
-	bool running;               /* the dispatcher is on the stack */
-	uint8_t hook;               /* enum tg_hook_state */
-	uint8_t hook_result;        /* enum tg_hook_result, when READY */
-	uint8_t verdict;            /* enum of policy: what the retry hook decided */
-	void *task;                 /* the policy's, while a hook waits */
-	uint8_t failure;            /* enum tg_end of the attempt that failed last */
+	bool running;        /* the dispatcher is on the stack */
+	uint8_t hook;        /* enum tg_hook_state */
+	uint8_t hook_result; /* enum tg_hook_result, when READY */
+	uint8_t verdict;     /* enum of policy: what the retry hook decided */
+	void *task;          /* the policy's, while a hook waits */
+	uint8_t failure;     /* enum tg_end of the attempt that failed last */
 
 	/* The request, from the client. */
 	struct tg_arena arena;
 	struct tg_head in;
 	struct tg_http1 in_codec;
 	bool head_done;
-	bool in_done;               /* all of its body was read */
-	bool discard;               /* its body goes nowhere */
-	bool forwarded;             /* X-Forwarded-… were added */
+	bool in_done;   /* all of its body was read */
+	bool discard;   /* its body goes nowhere */
+	bool forwarded; /* X-Forwarded-… were added */
 
 	/* The attempt. */
 	const struct tg_plan_backend *backend;
 	const struct tg_plan_server *server;
 	struct tg_upstream *up;
-	bool fresh;                 /* do not take a pooled connection */
-	bool repeated;              /* went again after its pooled connection was found closed */
-	bool sending;               /* the head is written (or in unsent): the body may follow */
-	bool sent;                  /* the server may have seen it */
-	struct tg_str unsent;       /* head for the server, to be written with what follows it */
+	bool fresh;           /* do not take a pooled connection */
+	bool repeated;        /* went again after its pooled connection was found closed */
+	bool sending;         /* the head is written (or in unsent): the body may follow */
+	bool sent;            /* the server may have seen it */
+	struct tg_str unsent; /* head for the server, to be written with what follows it */
 
 	/* The response. */
 	struct tg_head out;
 	struct tg_http1 out_codec;
-	bool out_started;           /* a byte of the final or an interim head came */
+	bool out_started; /* a byte of the final or an interim head came */
 	bool out_head_done;
-	bool relaying;              /* the head was accepted: the body goes to the client */
-	bool out_done;              /* all of the body came */
-	bool poisoned;              /* bytes came after it: the connection is not reused */
-	bool answered;              /* a script, not a server, answers: `out` and `answer` */
-	bool keep_client;           /* the client's connection goes on after this */
-	bool head_sent;             /* of the final response, to the client */
-	uint8_t out_framing;        /* enum tg_framing, towards the client */
-	uint8_t interims;           /* 1xx heads relayed */
-	struct tg_str unsent_out;   /* head for the client, to be written with what follows it */
-	struct tg_str answer;       /* body of our own answer */
+	bool relaying;            /* the head was accepted: the body goes to the client */
+	bool out_done;            /* all of the body came */
+	bool poisoned;            /* bytes came after it: the connection is not reused */
+	bool answered;            /* a script, not a server, answers: `out` and `answer` */
+	bool keep_client;         /* the client's connection goes on after this */
+	bool head_sent;           /* of the final response, to the client */
+	uint8_t out_framing;      /* enum tg_framing, towards the client */
+	uint8_t interims;         /* 1xx heads relayed */
+	struct tg_str unsent_out; /* head for the client, to be written with what follows it */
+	struct tg_str answer;     /* body of our own answer */
 
 	/* Milliseconds of the loop's clock, for the log. */
 	uint64_t began, head_at, picked_at, connected_at;

@@ -28,8 +28,7 @@ place(char **at, struct tg_str from)
 }
 
 struct tg_server *
-tg_server_new(
-    unsigned workers, struct tg_str backend, struct tg_str name, struct tg_str address)
+tg_server_new(unsigned workers, struct tg_str backend, struct tg_str name, struct tg_str address)
 {
 	size_t cells = sizeof(struct tg_server) + workers * sizeof(struct tg_server_cell);
 	size_t size = cells + backend.len + name.len + 2 * address.len + 4;

@@ -28,9 +28,9 @@ struct tg_server_cell {
 
 struct tg_server {
 	uint32_t magic;
-	uint32_t id;         /* unique in the process, small: the index of its pools */
-	atomic_uint refs;    /* any thread */
-	atomic_bool up;      /* any thread; written by the control thread */
+	uint32_t id;                    /* unique in the process, small: the index of its pools */
+	atomic_uint refs;               /* any thread */
+	atomic_bool up;                 /* any thread; written by the control thread */
 	_Atomic(struct tg_addr *) addr; /* any thread; NULL: the name is not resolved yet */
 	struct tg_str backend;          /* constant: the names that identify it */
 	struct tg_str name;
@@ -43,8 +43,8 @@ struct tg_server {
 
 /* A new server with one reference; NULL: out of memory. `address` must have been parsed (see
  * tg_addr_parse); a name is resolved later, by whoever calls tg_server_set_addr. */
-TG_MUST_USE struct tg_server *tg_server_new(unsigned workers, struct tg_str backend,
-    struct tg_str name, struct tg_str address);
+TG_MUST_USE struct tg_server *tg_server_new(
+    unsigned workers, struct tg_str backend, struct tg_str name, struct tg_str address);
 struct tg_server *tg_server_get(struct tg_server *server);
 void tg_server_put(struct tg_server *server);
 
@@ -55,15 +55,15 @@ TG_MUST_USE int tg_server_set_addr(struct tg_server *server, const struct tg_add
 static inline void
 tg_cell_add(_Atomic uint64_t *counter, uint64_t n)
 {
-	atomic_store_explicit(counter,
-	    atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(
+	    counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static inline void
 tg_gauge_add(_Atomic int64_t *gauge, int64_t n)
 {
-	atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + n,
-	    memory_order_relaxed);
+	atomic_store_explicit(
+	    gauge, atomic_load_explicit(gauge, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 struct tg_server_sums {

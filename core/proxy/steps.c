@@ -171,8 +171,8 @@ static int
 write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
-	size_t cap = HEAD_SLACK + head->method.len + head->host.len + head->path.len +
-	    head->query.len;
+	size_t cap =
+	    HEAD_SLACK + head->method.len + head->host.len + head->path.len + head->query.len;
 	char *out;
 	int len;
 
@@ -199,8 +199,8 @@ tg_step_send(struct tg_req *req)
 	if (add_forwarded(req) != 0 || write_head(req) != 0)
 		return end(req, TG_END_MEMORY);
 	tg_head_init(&req->out, &req->arena);
-	tg_http1_response_init(&req->out_codec, &req->listener->limits, &req->out,
-	    (enum tg_method)req->in.method_id);
+	tg_http1_response_init(
+	    &req->out_codec, &req->listener->limits, &req->out, (enum tg_method)req->in.method_id);
 	req->sending = true;
 	req->sent = true;
 	req->step = tg_step_await;
@@ -243,8 +243,8 @@ relay_interim(struct tg_req *req)
 	}
 	req->out_head_done = false;
 	tg_head_init(&req->out, &req->arena);
-	tg_http1_response_init(&req->out_codec, &req->listener->limits, &req->out,
-	    (enum tg_method)req->in.method_id);
+	tg_http1_response_init(
+	    &req->out_codec, &req->listener->limits, &req->out, (enum tg_method)req->in.method_id);
 	req->step = tg_step_await;
 	return TG_NEXT_WAIT;
 }
@@ -301,8 +301,8 @@ tg_step_response(struct tg_req *req)
 	req->out_framing = (uint8_t)choose_framing(req);
 	req->keep_client = req->out_framing != TG_FRAMING_CLOSE && tg_answer_may_keep(req);
 	req->view.status = req->out.status;
-	req->unsent_out = tg_answer_head(
-	    req, (enum tg_framing)req->out_framing, tg_answer_connection(req));
+	req->unsent_out =
+	    tg_answer_head(req, (enum tg_framing)req->out_framing, tg_answer_connection(req));
 	if (req->unsent_out.ptr == NULL)
 		return end(req, TG_END_MEMORY);
 	req->relaying = true;

@@ -35,8 +35,8 @@ tg_upstream_watch(struct tg_upstream *up)
 	if (req == NULL || !up->connected)
 		return;
 	/* It owes us bytes, or room for ours; not while we or the client are the slow ones. */
-	expected = !up->conn.paused && (req->in_done || !tg_conn_drained(&up->conn)) &&
-	    !req->out_done;
+	expected =
+	    !up->conn.paused && (req->in_done || !tg_conn_drained(&up->conn)) && !req->out_done;
 	start_timer(up, expected ? req->backend->options.server_ms : 0);
 }
 
@@ -140,8 +140,8 @@ on_connect(struct tg_conn *conn, int status)
 	if (status == UV_ECONNREFUSED) {
 		tg_req_attempt_failed(req, TG_END_CONNECT_REFUSED);
 	} else if (status != 0) {
-		tg_req_attempt_failed(req,
-		    status == UV_ETIMEDOUT ? TG_END_CONNECT_TIMEOUT : TG_END_CONNECT_FAILED);
+		tg_req_attempt_failed(
+		    req, status == UV_ETIMEDOUT ? TG_END_CONNECT_TIMEOUT : TG_END_CONNECT_FAILED);
 	} else {
 		up->connected = true;
 		req->step = tg_step_send;

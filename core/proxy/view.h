@@ -13,44 +13,44 @@
  * reading through a stale pointer is harmless; a handle is (pointer, serial), and whoever
  * reads compares the serials first: they differ as soon as the request has ended. */
 struct tg_req_view {
-	uint64_t serial;         /* of the request that lives here now; changes at its end */
+	uint64_t serial; /* of the request that lives here now; changes at its end */
 	struct tg_str method;
-	struct tg_str target;    /* as it came */
-	struct tg_str host;      /* host[:port], from the target or the Host field; may be "" */
-	struct tg_str path;      /* undecoded, without the query */
-	struct tg_str query;     /* without the "?"; ptr NULL when there is none */
-	struct tg_str client;    /* the client's IP address, or "unix" */
-	struct tg_str listener;  /* the listener's address as configured */
-	int32_t client_port;     /* 0 for a UNIX socket */
-	int32_t version;         /* 10 or 11: of the request */
-	int32_t secure;          /* 1: the client came by TLS */
-	int32_t slot;            /* a small number, unique among live requests of the thread */
-	int32_t has_context;     /* a script keeps a table for this request (req.ctx) */
+	struct tg_str target;   /* as it came */
+	struct tg_str host;     /* host[:port], from the target or the Host field; may be "" */
+	struct tg_str path;     /* undecoded, without the query */
+	struct tg_str query;    /* without the "?"; ptr NULL when there is none */
+	struct tg_str client;   /* the client's IP address, or "unix" */
+	struct tg_str listener; /* the listener's address as configured */
+	int32_t client_port;    /* 0 for a UNIX socket */
+	int32_t version;        /* 10 or 11: of the request */
+	int32_t secure;         /* 1: the client came by TLS */
+	int32_t slot;           /* a small number, unique among live requests of the thread */
+	int32_t has_context;    /* a script keeps a table for this request (req.ctx) */
 
 	/* The answer. 0 until there is one. */
 	int32_t status;
-	int32_t response_ready;  /* 1: response fields may be read and edited */
+	int32_t response_ready; /* 1: response fields may be read and edited */
 
 	/* Where it went; -1 until chosen. Indexes into the generation's lists. */
 	int32_t listener_index;
 	int32_t backend;
 	int32_t server;
-	int32_t retries;         /* times it was sent again */
-	int32_t redispatched;    /* 1: the last retry changed the server */
+	int32_t retries;      /* times it was sent again */
+	int32_t redispatched; /* 1: the last retry changed the server */
 
 	/* For logs: milliseconds, -1 when the phase was not reached. */
-	int64_t started_ms;      /* wall clock, ms since the epoch: the first byte of the head */
-	int32_t head_ms;         /* first byte of the head .. head complete */
-	int32_t wait_ms;         /* head complete .. server chosen */
-	int32_t connect_ms;      /* server chosen .. connection there */
-	int32_t response_ms;     /* connection there .. response head complete */
-	int32_t total_ms;        /* first byte .. last byte (set at the end) */
-	int64_t bytes_in;        /* body bytes from the client */
-	int64_t bytes_out;       /* bytes sent to the client, head included */
-	int32_t reused;          /* 1: the server connection came from the pool */
-	int32_t end;             /* enum tg_end once it has ended, else 0 */
-	struct tg_str end_name;  /* of that row of core/proxy/end.h, e.g. "ok" */
-	struct tg_str end_code;  /* HAProxy's two characters, e.g. "--", "sH" */
+	int64_t started_ms;     /* wall clock, ms since the epoch: the first byte of the head */
+	int32_t head_ms;        /* first byte of the head .. head complete */
+	int32_t wait_ms;        /* head complete .. server chosen */
+	int32_t connect_ms;     /* server chosen .. connection there */
+	int32_t response_ms;    /* connection there .. response head complete */
+	int32_t total_ms;       /* first byte .. last byte (set at the end) */
+	int64_t bytes_in;       /* body bytes from the client */
+	int64_t bytes_out;      /* bytes sent to the client, head included */
+	int32_t reused;         /* 1: the server connection came from the pool */
+	int32_t end;            /* enum tg_end once it has ended, else 0 */
+	struct tg_str end_name; /* of that row of core/proxy/end.h, e.g. "ok" */
+	struct tg_str end_code; /* HAProxy's two characters, e.g. "--", "sH" */
 };
 
 /* What the retry policy decides. */
@@ -59,11 +59,11 @@ enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
 /* A server, shared by all threads. Counters are sums over threads, refreshed by
  * tg_ffi_server_refresh. */
 struct tg_server_view {
-	int32_t usable;    /* 1: it may be chosen now */
-	int32_t up;        /* 1: its checks say so (or there are none) */
-	int32_t active;    /* requests it is answering now, all threads */
-	int64_t requests;  /* requests sent to it so far, all threads */
-	int64_t failures;  /* connects and responses that failed, all threads */
+	int32_t usable;   /* 1: it may be chosen now */
+	int32_t up;       /* 1: its checks say so (or there are none) */
+	int32_t active;   /* requests it is answering now, all threads */
+	int64_t requests; /* requests sent to it so far, all threads */
+	int64_t failures; /* connects and responses that failed, all threads */
 };
 
 /* ---- What a configuration declares, as the engine keeps it ----------------------------- */
@@ -72,20 +72,20 @@ struct tg_server_view {
 struct tg_backend_options {
 	int64_t connect_ms, server_ms;
 	int64_t pool_idle_ms;
-	int32_t pool_size;     /* idle connections kept per server and worker */
-	int32_t has_pick;      /* call TG_HOOK_PICK; else the engine's round robin */
-	int32_t has_response;  /* call TG_HOOK_RESPONSE (stickiness) */
-	int32_t has_retry;     /* call TG_HOOK_RETRY; else give up */
+	int32_t pool_size;    /* idle connections kept per server and worker */
+	int32_t has_pick;     /* call TG_HOOK_PICK; else the engine's round robin */
+	int32_t has_response; /* call TG_HOOK_RESPONSE (stickiness) */
+	int32_t has_retry;    /* call TG_HOOK_RETRY; else give up */
 };
 
 struct tg_server_options {
 	int32_t weight;
-	int32_t checked;       /* 1: health checks decide whether it is usable */
+	int32_t checked; /* 1: health checks decide whether it is usable */
 };
 
 struct tg_listener_options {
 	int64_t client_ms, head_ms, keep_alive_ms;
-	int64_t max_body;      /* bytes, 0: no limit */
+	int64_t max_body; /* bytes, 0: no limit */
 	int32_t max_head, max_uri, max_fields;
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
 	int32_t backend;       /* where all go when has_route is 0, else -1 */

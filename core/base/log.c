@@ -45,6 +45,7 @@ tg_log(enum tg_log_level level, const char *format, ...)
 	int n;
 
 	va_start(args, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
 	n = vsnprintf(line + start, room, format, args);
 	va_end(args);
 	if (n < 0)

@@ -81,7 +81,7 @@ tg_shared_open(struct tg_shared *shared, struct tg_str name)
 	if (i == shared->count && i < TG_SHARED_TABLES) {
 		table = &shared->tables[i];
 		table->name = strndup(name.ptr, name.len);
-		table->buckets = calloc(FIRST_BUCKETS, sizeof(*table->buckets));
+		table->buckets = calloc(FIRST_BUCKETS, sizeof(struct entry *));
 		if (table->name == NULL || table->buckets == NULL) {
 			free(table->name);
 			free(table->buckets);
@@ -164,7 +164,7 @@ grow(struct table *table)
 	if (table->entry_count < table->bucket_count)
 		return;
 	sweep(table);
-	buckets = calloc(count, sizeof(*buckets));
+	buckets = calloc(count, sizeof(struct entry *));
 	if (buckets == NULL)
 		return;
 	for (size_t b = 0; b < table->bucket_count; b++)

@@ -92,6 +92,7 @@ append(struct sink *sink, const char *line, size_t len, bool newline)
 		logger.dropped++;
 		return -1;
 	}
+	tg_assert(buffer->bytes != NULL);
 	memcpy(buffer->bytes + buffer->len, line, len);
 	buffer->len += len;
 	if (newline)
@@ -193,8 +194,7 @@ write_sink(struct sink *sink)
 	if (dropped > 0) {
 		len = snprintf(note, sizeof(note), "%llu log lines were dropped\n",
 		    (unsigned long long)dropped);
-		if (write(STDERR_FILENO, note, (size_t)len) < 0)
-			dropped = 0; /* nobody to tell */
+		(void)!write(STDERR_FILENO, note, (size_t)len); /* or there is nobody to tell */
 	}
 	pthread_mutex_lock(&logger.lock);
 	return true;

@@ -40,8 +40,9 @@ struct tg_http1 { /* private but for being embedded */
 };
 
 /* Begin to read a message. `head` is emptied and then filled; all of it lives in head->arena,
- * which must be set. `limits` must outlive the parser. For a response, `request_method` decides whether a body follows
- * (RFC 9112 §6.3). Leading empty lines before a request line are skipped (RFC 9112 §2.2). */
+ * which must be set. `limits` must outlive the parser. For a response, `request_method` decides
+ * whether a body follows (RFC 9112 §6.3). Leading empty lines before a request line are skipped
+ * (RFC 9112 §2.2). */
 void tg_http1_request_init(
     struct tg_http1 *http, const struct tg_http1_limits *limits, struct tg_head *head);
 void tg_http1_response_init(struct tg_http1 *http, const struct tg_http1_limits *limits,
@@ -83,7 +84,7 @@ enum tg_http1_connection {
  * differ from head->framing: a chunked answer is sent to an HTTP/1.0 client as CLOSE), then
  * Connection. With NONE, Content-Length is written when head->has_length (HEAD, 304) and the
  * status may have one (never 1xx or 204, RFC 9110 §8.6). Bytes written, or
- * TG_HTTP_TOO_LARGE. */
+ * TG_HTTP_TOO_LARGE. head->status must be 100..999: whoever sets it has judged it. */
 TG_MUST_USE int tg_http1_write_response(const struct tg_head *head, enum tg_framing framing,
     enum tg_http1_connection connection, char *out, size_t cap);
 

@@ -82,7 +82,9 @@ reading_of(struct reading *reading, const struct tg_http1_limits *limits, int ki
 static inline bool
 same(struct tg_str a, struct tg_str b)
 {
-	return (a.ptr == NULL) == (b.ptr == NULL) && tg_str_eq(a, b);
+	if (a.ptr == NULL || b.ptr == NULL)
+		return a.ptr == b.ptr;
+	return tg_str_eq(a, b);
 }
 
 /* The same bytes, read in two ways. */

@@ -221,6 +221,7 @@ describe("a retry", function()
         assert.equal(GIVE_UP, verdict("retries = 1", {}, 1))
         assert.equal(RETRY, verdict("retries = 2, redispatch = false", {}, 1))
         assert.equal(GIVE_UP, verdict("", { safe = false }))
+        assert.equal(GIVE_UP, verdict('retry = { "default", retries = 1 }', {}, 1))
     end)
 
     it("is told what has failed", function()

@@ -120,10 +120,19 @@ describe("a request", function()
         assert.equal(2, gate.count)
         assert.equal(1, req.view.has_context)
 
-        gate:run("TG_HOOK_RELEASE", { req = req.view })
         local other = gate:request { slot = 3 }
         gate:run("TG_HOOK_ROUTE", { req = other.view, listener = 0 })
         assert.equal(1, gate.count)
+    end)
+
+    it("leaves nothing behind when its slot is given up", function()
+        local kept = setmetatable({}, { __mode = "v" })
+        local _, req = route({}, function(handle) kept[1] = handle.ctx end)
+        collectgarbage()
+        assert.is_table(kept[1])
+        gate:run("TG_HOOK_RELEASE", { req = req.view })
+        collectgarbage()
+        assert.is_nil(kept[1])
     end)
 
     it("names the nearest field for one that it does not have", function()
@@ -436,6 +445,10 @@ describe("a response", function()
             ['a response has no field "statsu"; did you mean "status"?'] = function(res) return res.statsu end,
             ["res.server cannot be assigned"] = function(res) res.server = 1 end,
             ['holds LF at byte 2'] = function(res) res.headers.A = "x\n" end,
+            ["res.status: the head of the response is not there, or is already on its way"] = function(res, req)
+                gate.by_serial[gate.serial].view.response_ready = 0
+                res.status = 404
+            end,
         } do
             local ok, err = pcall(respond, {}, fn)
             assert.is_false(ok)

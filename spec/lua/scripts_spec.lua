@@ -51,8 +51,13 @@ describe("a script", function()
 
     it("is read once, and watched", function()
         gate:write("last.lua", LAST)
-        load('"last.lua"')
-        assert.equal(gate.directory .. "/last.lua", gate.files[2])
+        gate:load('require "last"\n' .. CONFIG:format('"last.lua"'))
+        package.loaded.last = nil
+        local times = 0
+        for _, path in ipairs(gate.files) do
+            if path == gate.directory .. "/last.lua" then times = times + 1 end
+        end
+        assert.equal(1, times)
     end)
 
     it("gets its options checked, with its name first", function()

@@ -263,9 +263,10 @@ describe("the checker", function()
     it("takes it back after `rise` good ones in a row", function()
         load(probe "return good")
         gate.backends[1].servers[1].view.up = 0
-        for _, good in ipairs { true, false, true, true, true } do
+        for i, good in ipairs { true, false, true, true, true } do
             rawset(_G, "good", good)
             round(0)
+            assert.equal(i < 4 and 0 or 1, #gate.health)
         end
         rawset(_G, "good", nil)
         assert.same({ "s1 up: 2 good checks in a row" }, gate.health)
@@ -299,6 +300,23 @@ describe("the checker", function()
         assert.equal(4, count)
         assert.same({ "s1 down: timeout after 3 (1 failed checks in a row)" }, gate.health)
         assert.equal(100, tonumber(gate.call.wait_ms))
+    end)
+
+    it("lets a probe wait no more once its time is over", function()
+        load [[{ function(server)
+            local sock = require("tidegate").tcp.connect(server.address)
+            for i = 1, 10 do sock:receive("line") require("tidegate").sleep(1) end
+            return true
+        end, timeout = "1s", jitter = 0 }]]
+        assert.equal(2, round(0, { {}, { TIMEOUT, takes = 1000 } }))
+    end)
+
+    it("bounds nothing that comes after the probe", function()
+        local _, waits = run [[
+            require("tidegate.wait").within(100, tide.sleep, 1)
+            tide.sleep(5)
+        ]]
+        assert.same({ "sleep 100", "sleep 5000" }, waits)
     end)
 
     it("counts a probe that came too late as failed", function()

@@ -21,6 +21,7 @@ return {
     apache = require("apache").new,
     code = gate.code,
     command = gate.command,
+    binary = gate.binary,
     raw = client.raw,
     get = client.get,
     request = client.request,

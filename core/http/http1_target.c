@@ -3,11 +3,6 @@
 #include "http/fields.h"
 #include "http/http1_private.h"
 
-#define METHOD_NAME(number, name, string) { #string, sizeof(#string) - 1 },
-
-/* What llhttp calls a method of HTTP: IANA's registry, more or less. */
-static const struct tg_str known_methods[] = { HTTP_METHOD_MAP(METHOD_NAME) };
-
 static enum tg_method
 method_id(struct tg_str method)
 {
@@ -38,16 +33,6 @@ method_id(struct tg_str method)
 	}
 #undef TRY
 	return TG_METHOD_OTHER;
-}
-
-static bool
-method_known(struct tg_str method)
-{
-	for (size_t i = 0; i < sizeof(known_methods) / sizeof(known_methods[0]); i++) {
-		if (tg_str_eq(method, known_methods[i]))
-			return true;
-	}
-	return false;
 }
 
 /* path [ "?" query ] */
@@ -146,7 +131,5 @@ tg_http1_judge_target(struct tg_head *head, const struct tg_field *field)
 	}
 	if (head->host.ptr == NULL)
 		head->host = TG_STR("");
-	if (head->method_id == TG_METHOD_OTHER && !method_known(head->method))
-		return TG_HTTP_NOT_IMPLEMENTED;
 	return 0;
 }

@@ -336,9 +336,9 @@ commit(struct tg_reload *reload)
 	reload->plan = NULL;
 	reload->vm = NULL;
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
-	announce(control, first);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
 	finish(reload, true, text);
+	announce(control, first); /* last: "ready" means that the control socket answers too */
 }
 
 void

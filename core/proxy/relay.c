@@ -142,7 +142,8 @@ tg_relay_response(struct tg_req *req, char *data, size_t len)
 	}
 	if (done == 1) {
 		req->out_done = true;
-		req->poisoned = used < len;
+		if (data != NULL)
+			req->poisoned = used < len;
 		req->step = tg_step_complete;
 		tg_req_run(req);
 		return used;

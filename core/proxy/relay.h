@@ -10,7 +10,8 @@
  * request may have ended (look with tg_req_alive). */
 size_t tg_relay_request(struct tg_req *req, char *data, size_t len);
 
-/* The same for the response's body. */
+/* The same for the response's body. With data NULL: it has none; what may have come behind the
+ * head is in req->poisoned already. */
 size_t tg_relay_response(struct tg_req *req, char *data, size_t len);
 
 /* The server ended the connection: the end of a body that has no other, or a cut. */

@@ -78,7 +78,7 @@ struct tg_req {
 	bool out_head_done;
 	bool relaying;            /* the head was accepted: the body goes to the client */
 	bool out_done;            /* all of the body came */
-	bool poisoned;            /* bytes came after it: the connection is not reused */
+	bool poisoned;            /* bytes came behind it: the connection is not reused */
 	bool answered;            /* a script, not a server, answers: `out` and `answer` */
 	bool keep_client;         /* the client's connection goes on after this */
 	bool head_sent;           /* of the final response, to the client */

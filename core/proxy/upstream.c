@@ -58,6 +58,7 @@ read_head(struct tg_upstream *up, const char *data, size_t len)
 		return len;
 	}
 	if (r == 1) {
+		req->poisoned = used < len; /* unless a body takes them */
 		req->out_head_done = true;
 		req->step = tg_step_response;
 		tg_req_run(req);
@@ -139,6 +140,9 @@ on_connect(struct tg_conn *conn, int status)
 	tg_assert(req != NULL); /* detach closes, and then on_connect does not come */
 	if (status == UV_ECONNREFUSED) {
 		tg_req_attempt_failed(req, TG_END_CONNECT_REFUSED);
+	} else if (status == UV_ECONNRESET || status == UV_EPIPE) {
+		/* It did accept, and was gone before we looked. */
+		tg_req_attempt_failed(req, TG_END_SERVER_CLOSED);
 	} else if (status != 0) {
 		tg_req_attempt_failed(
 		    req, status == UV_ETIMEDOUT ? TG_END_CONNECT_TIMEOUT : TG_END_CONNECT_FAILED);

@@ -190,6 +190,9 @@ static const struct meaning requests[] = {
 	{ M("OPTIONS http://a HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS [a] * none keep" },
 	{ M("OPTIONS http://a?q HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS [a] /?q none keep" },
 	{ M("M-SEARCH / HTTP/1.1\r\n" HOST "\r\n"), "M-SEARCH [a] / none keep" },
+	/* whether a method exists is the server's business (RFC 9110 §9.1) */
+	{ M("BREW / HTTP/1.1\r\n" HOST "\r\n"), "BREW [a] / none keep" },
+	{ M("get / HTTP/1.1\r\n" HOST "\r\n"), "get [a] / none keep" },
 	{ M("GET / HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
 	    "GET [a] / none keep (Upgrade) (Connection)" },
 	{ M("GET / HTTP/1.1\r\n" HOST "TE: trailers\r\nTrailer: x\r\nKeep-Alive: 5\r\n"
@@ -289,10 +292,6 @@ static const struct refusal refused_requests[] = {
 	{ TG_HTTP_VERSION, M("GET / HTTP/2.0\r\n" HOST "\r\n") },
 	{ TG_HTTP_VERSION, M("GET / HTTP/3.7\r\n\r\n") },
 	{ TG_HTTP_BAD, M("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
-	{ TG_HTTP_NOT_IMPLEMENTED, M("BREW / HTTP/1.1\r\n" HOST "\r\n") },
-	{ TG_HTTP_NOT_IMPLEMENTED, M("get / HTTP/1.1\r\n" HOST "\r\n") },
-	{ TG_HTTP_NOT_IMPLEMENTED, M("GETT / HTTP/1.1\r\n" HOST "\r\n") },
-	{ TG_HTTP_NOT_IMPLEMENTED, M("DESCRIBE / HTTP/1.1\r\n" HOST "\r\n") },
 	{ TG_HTTP_BAD, M("BREW / COFFEE\r\n\r\n") },
 	{ TG_HTTP_BAD, M("BREW pot HTTP/1.1\r\n" HOST "\r\n") },
 	{ TG_HTTP_NOT_IMPLEMENTED, M("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n") },

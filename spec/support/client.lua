@@ -77,7 +77,7 @@ function M.wrk(to, options)
     options = options or {}
     local self = process.start {
         "wrk", "-c", options.connections or 8, "-t", options.threads or 1,
-        "-d", ("%ds"):format(options.duration or 2), "--timeout", "30s",
+        "-d", ("%ds"):format(math.ceil(options.duration or 2)), "--timeout", "30s",
         "-s", "spec/support/wrk.lua", M.url(to, options.path),
     }
     function self.result()

@@ -50,7 +50,7 @@ local function greet()
 Tidegate is on http://127.0.0.1:8080 with three demo servers behind it. In another terminal, try:
 
   1. for i in 1 2 3 4 5 6; do curl -s http://127.0.0.1:8080/; done
-     Each server in its turn. (With a cookie jar, curl -c jar -b jar …, you stay with one.)
+     Each worker asks the servers in turn. (With a cookie jar, curl -c jar -b jar …, you stay with one.)
 
   2. sed -i 's/Hello/Ahoy/' examples/quickstart.lua
      The change is loaded as soon as the file is saved, and no request is lost. Run 1 again.

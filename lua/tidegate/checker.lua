@@ -63,8 +63,10 @@ local function report(server, up, reason)
 end
 
 local function transition_text(options, up, reason)
-    if up then return ("%d good checks in a row"):format(options.rise) end
-    return ("%s (%d failed checks in a row)"):format(reason, options.fall)
+    if up then
+        return options.rise == 1 and "a good check" or ("%d good checks in a row"):format(options.rise)
+    end
+    return options.fall == 1 and reason or ("%s (%d failed checks in a row)"):format(reason, options.fall)
 end
 
 -- The function that the timer of one server calls.

@@ -152,6 +152,7 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field path string
 ---@field query string?
 ---@field host string
+---@field authority string
 ---@field scheme string
 ---@field version string
 ---@field client string

@@ -37,6 +37,7 @@ local getters = {}
 function getters.method(view) return (text(view.method.ptr, view.method.len)) end
 function getters.target(view) return (text(view.target.ptr, view.target.len)) end
 function getters.path(view) return (text(view.path.ptr, view.path.len)) end
+function getters.authority(view) return (text(view.authority.ptr, view.authority.len)) end
 function getters.host(view) return (text(view.host.ptr, view.host.len)) end
 function getters.client(view) return (text(view.client.ptr, view.client.len)) end
 function getters.listener(view) return (text(view.listener.ptr, view.listener.len)) end

@@ -1,6 +1,6 @@
 -- shared: tables that all threads see, kept over reloads.
--- The engine knows strings only. A number is stored as decimal text, so that the engine can count
--- in place; a string behind an "s"; true and false as "t" and "f".
+-- The engine knows strings only. The first byte says what it was: "s" and the string, "n" and the
+-- number in decimal (the engine counts in that form), "t" for true, "f" for false.
 local ffi = require "ffi"
 local engine = require "tidegate.engine"
 local nearest = require "tidegate.nearest"
@@ -20,7 +20,7 @@ local number_out = ffi.new("double[1]")
 function M.encode(value)
     local kind = type(value)
     if kind == "string" then return "s" .. value end
-    if kind == "number" then return ("%.17g"):format(value) end
+    if kind == "number" then return ("n%.17g"):format(value) end
     if kind == "boolean" then return value and "t" or "f" end
     return nil
 end
@@ -29,9 +29,8 @@ end
 function M.decode(text)
     local tag = text:sub(1, 1)
     if tag == "s" then return text:sub(2) end
-    if tag == "t" then return true end
-    if tag == "f" then return false end
-    return tonumber(text)
+    if tag == "n" then return tonumber(text:sub(2)) end
+    return tag == "t"
 end
 
 local function key_text(key)

@@ -29,7 +29,7 @@ end
 -- ---- requests ---------------------------------------------------------------------------------
 
 local REQUEST = {
-    method = "GET", target = "/", host = "example.com", path = "/", client = "192.0.2.7",
+    method = "GET", target = "/", host = "example.com", authority = "example.com", path = "/", client = "192.0.2.7",
     listener = "127.0.0.1:80", end_name = "ok", end_code = "--",
 }
 
@@ -299,9 +299,10 @@ local function shared_functions(C, gate)
     end
 
     function C.tg_ffi_shared_incr(_, id, key, _, by, initial, _, result)
-        local old = tables[id][key] == nil and initial or tonumber(tables[id][key])
+        local text = tables[id][key]
+        local old = text == nil and initial or tonumber(text and text:match("^n(.*)$"))
         if not old then return INVALID end
-        tables[id][key] = ("%.17g"):format(old + by)
+        tables[id][key] = ("n%.17g"):format(old + by)
         result[0] = old + by
         return 0
     end

@@ -115,7 +115,7 @@ finish(struct tg_reload *reload, bool good, const char *text)
 
 	control->reload = NULL;
 	if (good)
-		control->reloads_good++;
+		control->reloads_good += control->plan->id > 1; /* the first is the start */
 	else
 		control->reloads_bad++;
 	free_reload(reload);

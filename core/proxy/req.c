@@ -91,11 +91,37 @@ tg_req_new(struct tg_client *client)
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* A host as one compares it: without the port, in lower case (RFC 9110 §4.2.3). When memory is
+ * out it stays as it came: the request is about to find that out elsewhere. */
+static struct tg_str
+plain_host(struct tg_req *req, struct tg_str authority)
+{
+	struct tg_str host = authority, copy;
+	size_t i = authority.len;
+
+	while (i > 0 && authority.ptr[i - 1] >= '0' && authority.ptr[i - 1] <= '9')
+		i--;
+	if (i > 0 && authority.ptr[i - 1] == ':')
+		host.len = i - 1;
+	for (i = 0; i < host.len; i++)
+		if (host.ptr[i] != tg_char_lower(host.ptr[i]))
+			break;
+	if (i == host.len)
+		return host;
+	copy = tg_arena_copy(&req->arena, host);
+	if (copy.ptr == NULL)
+		return host;
+	for (; i < copy.len; i++)
+		((char *)(uintptr_t)copy.ptr)[i] = (char)tg_char_lower(copy.ptr[i]);
+	return copy;
+}
+
 void
 tg_req_refresh(struct tg_req *req)
 {
 	req->view.target = req->in.target;
-	req->view.host = req->in.host;
+	req->view.authority = req->in.host;
+	req->view.host = plain_host(req, req->in.host);
 	req->view.path = req->in.path;
 	req->view.query = req->in.query;
 }

@@ -15,17 +15,18 @@
 struct tg_req_view {
 	uint64_t serial; /* of the request that lives here now; changes at its end */
 	struct tg_str method;
-	struct tg_str target;   /* as it came */
-	struct tg_str host;     /* host[:port], from the target or the Host field; may be "" */
-	struct tg_str path;     /* undecoded, without the query */
-	struct tg_str query;    /* without the "?"; ptr NULL when there is none */
-	struct tg_str client;   /* the client's IP address, or "unix" */
-	struct tg_str listener; /* the listener's address as configured */
-	int32_t client_port;    /* 0 for a UNIX socket */
-	int32_t version;        /* 10 or 11: of the request */
-	int32_t secure;         /* 1: the client came by TLS */
-	int32_t slot;           /* a small number, unique among live requests of the thread */
-	int32_t has_context;    /* a script keeps a table for this request (req.ctx) */
+	struct tg_str target;    /* as it came */
+	struct tg_str authority; /* host[:port], from the target or the Host field; may be "" */
+	struct tg_str host;      /* of it: without the port, in lower case */
+	struct tg_str path;      /* undecoded, without the query */
+	struct tg_str query;     /* without the "?"; ptr NULL when there is none */
+	struct tg_str client;    /* the client's IP address, or "unix" */
+	struct tg_str listener;  /* the listener's address as configured */
+	int32_t client_port;     /* 0 for a UNIX socket */
+	int32_t version;         /* 10 or 11: of the request */
+	int32_t secure;          /* 1: the client came by TLS */
+	int32_t slot;            /* a small number, unique among live requests of the thread */
+	int32_t has_context;     /* a script keeps a table for this request (req.ctx) */
 
 	/* The answer. 0 until there is one. */
 	int32_t status;

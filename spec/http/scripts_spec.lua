@@ -25,7 +25,7 @@ describe("a script", function()
         } })
 
         assert.equal(table.concat({
-            "GET", "/a/b?q=1%202&r", "/a/b", "q=1%202&r", "Shop.example:8080", "http", "1.1",
+            "GET", "/a/b?q=1%202&r", "/a/b", "q=1%202&r", "shop.example", "http", "1.1",
             "127.0.0.1", gate.address, "thing", "two", "1 2", "1+2", "nil",
         }, "\n"), res.body)
     end)

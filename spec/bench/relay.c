@@ -32,9 +32,9 @@ enum { EVENTS = 512, BUFFER = 64 * 1024 };
 /* One socket of a pair. Bytes read from it go to its peer. */
 struct side {
 	int fd;
-	uint32_t watched;   /* what epoll watches; 0: it is not in the set */
-	bool ended;         /* we have read its end of stream */
-	char *pending;      /* what it would not take yet; NULL: nothing */
+	uint32_t watched; /* what epoll watches; 0: it is not in the set */
+	bool ended;       /* we have read its end of stream */
+	char *pending;    /* what it would not take yet; NULL: nothing */
 	size_t pending_len;
 	size_t pending_off; /* how much of `pending` is written */
 	struct side *peer;
@@ -199,7 +199,8 @@ on_readable(struct side *from)
 static void
 on_writable(struct side *to)
 {
-	ssize_t put = write(to->fd, to->pending + to->pending_off, to->pending_len - to->pending_off);
+	ssize_t put =
+	    write(to->fd, to->pending + to->pending_off, to->pending_len - to->pending_off);
 
 	if (put < 0) {
 		if (!would_block())
@@ -262,8 +263,8 @@ on_accept(void)
 		close(client);
 		return;
 	}
-	if (connect(server, (struct sockaddr *)&server_addr, sizeof server_addr) != 0
-	    && errno != EINPROGRESS) {
+	if (connect(server, (struct sockaddr *)&server_addr, sizeof server_addr) != 0 &&
+	    errno != EINPROGRESS) {
 		close(client);
 		close(server);
 		return;

@@ -2,6 +2,7 @@
 -- be scripts/balance/path.lua beside the configuration, and balance = "path".
 --
 --     tidegate run examples/custom_balance.lua
+--     for i in 1 2 3 4 5 6; do curl -s http://127.0.0.1:8080/$i; done
 --
 local tide = require "tidegate"
 
@@ -29,8 +30,12 @@ local caches = tide.backend("caches", {
 
 tide.listen("127.0.0.1:8080", { route = caches })
 
-for i = 1, 3 do
-    tide.listen("127.0.0.1:809" .. i, { route = function(req)
-        return req:respond(200, ("cache%d keeps %s\n"):format(i, req.path))
-    end })
+-- ---- The servers behind it ---------------------------------------------------------------------
+
+local function cache(name)
+    return function(req) return req:respond(200, ("%s keeps %s\n"):format(name, req.path)) end
 end
+
+tide.listen("127.0.0.1:8091", { route = cache "cache1" })
+tide.listen("127.0.0.1:8092", { route = cache "cache2" })
+tide.listen("127.0.0.1:8093", { route = cache "cache3" })

@@ -190,8 +190,12 @@ function M:server(name) return self:stats().backends.web.servers[name] end
 
 function M:stderr() return self.process.stderr end
 function M:stdout() return self.process.stdout end
-function M:signal(name) self.process:signal(name) end
 function M:rss() return self.process:rss() end
+
+function M:signal(name)
+    self.stopping = self.stopping or name == "TERM" or name == "INT"
+    self.process:signal(name)
+end
 
 -- Wait for a line of stderr that matches `pattern`, and return it. Only what came after the line
 -- that was found last is looked at.
@@ -226,11 +230,12 @@ local function assert_no_report(self)
     end
 end
 
--- Stop it by a signal ("TERM"), and see that it ends well: status 0, no sanitizer report.
+-- Stop it by a signal ("TERM", unless it has been told to stop already), and see that it ends
+-- well: status 0, no sanitizer report.
 function M:stop(signal)
     if not gates[self] then return end
     gates[self] = nil
-    self.process:signal(signal or "TERM")
+    if signal or not self.stopping then self:signal(signal or "TERM") end
     local ok, err = pcall(self.process.wait, self.process)
     if not ok then self.process:kill() end
     assert_no_report(self)

@@ -5,7 +5,12 @@
 #include "net/conn.h"
 #include "net/resolve.h"
 
-enum { SOCK_MAGIC = 0x50c4, FIRST_BUFFER = 1024, READ_AHEAD = 64 * 1024 };
+enum {
+	SOCK_MAGIC = 0x50c4,
+	FIRST_BUFFER = 1024,
+	READ_AHEAD = 64 * 1024,
+	SLICE = 64 * 1024, /* what a connection is given to send at once */
+};
 
 struct tg_sock {
 	uint32_t magic;
@@ -19,10 +24,12 @@ struct tg_sock {
 	bool connected;
 	bool ended; /* the peer ended, or it broke: end_code */
 	bool closing;
-	int end_code;   /* 0: end of stream */
-	int wait;       /* enum tg_wait, while task is set */
-	uint64_t count; /* for TG_WAIT_BYTES */
-	char *buffer;   /* received, not given to the script yet: [start, end) */
+	bool receiving;       /* a receive is under way: take whatever comes */
+	int end_code;         /* 0: end of stream */
+	int wait;             /* enum tg_wait, of the last operation */
+	uint64_t count;       /* for TG_WAIT_BYTES */
+	struct tg_str unsent; /* for TG_WAIT_SEND: the script's own memory, while it waits */
+	char *buffer;         /* received, not given to the script yet: [start, end) */
 	size_t start, end, cap;
 	size_t scanned; /* bytes from start without a line end */
 	struct tg_conn conn;
@@ -123,10 +130,11 @@ tg_socks_close(struct tg_task *task)
 struct tg_str
 tg_sock_partial(struct tg_sock *sock)
 {
-	struct tg_str all = { sock->buffer + sock->start, sock->end - sock->start };
+	struct tg_str all = { sock->buffer, sock->end - sock->start };
 
-	if (sock->buffer == NULL)
-		return TG_STR("");
+	if (all.len == 0 || sock->wait == TG_WAIT_SEND)
+		return TG_STR(""); /* after a send that failed it can still be received */
+	all.ptr += sock->start;
 	sock->start = sock->end;
 	sock->scanned = 0;
 	return all;
@@ -163,6 +171,25 @@ take_line(struct tg_sock *sock, struct tg_str *out)
 	return true;
 }
 
+/* Give the connection what it takes at once; a slice at a time, because it copies what the
+ * kernel does not take. 0, or the code that the connection is broken with. */
+static int
+send_more(struct tg_sock *sock)
+{
+	int code = sock->ended ? sock->end_code : 0;
+
+	while (code == 0 && sock->unsent.len > 0 && tg_conn_drained(&sock->conn)) {
+		struct tg_str slice = sock->unsent;
+
+		if (slice.len > SLICE)
+			slice.len = SLICE;
+		code = tg_conn_write(&sock->conn, &slice, 1);
+		sock->unsent.ptr += slice.len;
+		sock->unsent.len -= slice.len;
+	}
+	return code;
+}
+
 /* Is what the task waits for here? Then 1, and the result. */
 static int
 satisfied(struct tg_sock *sock, int *code, struct tg_str *received)
@@ -172,6 +199,9 @@ satisfied(struct tg_sock *sock, int *code, struct tg_str *received)
 	*code = 0;
 	*received = TG_STR("");
 	switch (sock->wait) {
+	case TG_WAIT_SEND: /* a peer that has ended its own side may still read */
+		*code = send_more(sock);
+		return *code != 0 || (sock->unsent.len == 0 && tg_conn_drained(&sock->conn));
 	case TG_WAIT_BYTES:
 		if (len >= sock->count) {
 			*received = take(sock, (size_t)sock->count, 0);
@@ -187,10 +217,6 @@ satisfied(struct tg_sock *sock, int *code, struct tg_str *received)
 			*received = tg_sock_partial(sock);
 			return 1;
 		}
-		break;
-	case TG_WAIT_SEND:
-		if (tg_conn_drained(&sock->conn))
-			return 1;
 		break;
 	default:
 		break;
@@ -208,6 +234,7 @@ wake(struct tg_sock *sock, int code, struct tg_str received)
 	struct tg_task *task = sock->task;
 
 	sock->task = NULL;
+	sock->receiving = false;
 	tg_task_wake(task, code, received);
 }
 
@@ -253,10 +280,9 @@ static size_t
 on_data(struct tg_conn *conn, char *data, size_t len)
 {
 	struct tg_sock *sock = tg_container_of(conn, struct tg_sock, conn);
-	bool receiving = sock->task != NULL && sock->wait != TG_WAIT_SEND;
 
 	TG_CHECK(sock, SOCK_MAGIC);
-	if (!receiving && sock->end - sock->start >= READ_AHEAD)
+	if (!sock->receiving && sock->end - sock->start >= READ_AHEAD)
 		return 0; /* nobody asks: the peer may wait */
 	if (!make_room(sock, len)) {
 		sock->ended = true;
@@ -358,6 +384,25 @@ begin_connect(struct tg_sock *sock, struct tg_str address)
 
 /* --- waits -------------------------------------------------------------------------------- */
 
+/* A send or a receive. 1: done at once. The connection is asked for what it has kept while no
+ * task is set: so nobody is woken from within here. */
+static int
+begin_transfer(struct tg_sock *sock, int *code, struct tg_str *received)
+{
+	if (!sock->connected || (sock->wait == TG_WAIT_BYTES && sock->count > TG_SOCK_BUFFER_MAX)) {
+		*code = sock->connected ? TG_FFI_TOO_LARGE : TG_FFI_STATE;
+		return 1;
+	}
+	if (satisfied(sock, code, received))
+		return 1;
+	sock->receiving = sock->wait != TG_WAIT_SEND;
+	tg_conn_resume(&sock->conn);
+	if (!satisfied(sock, code, received))
+		return 0;
+	sock->receiving = false;
+	return 1;
+}
+
 int
 tg_sock_wait(struct tg_task *task, int *code, struct tg_str *received)
 {
@@ -371,21 +416,16 @@ tg_sock_wait(struct tg_task *task, int *code, struct tg_str *received)
 	}
 	sock->wait = call->wait;
 	sock->count = call->count > 0 ? (uint64_t)call->count : 0;
+	sock->unsent = call->wait == TG_WAIT_SEND ? call->data : TG_STR("");
 	if (call->wait == TG_WAIT_CONNECT) {
 		*code = begin_connect(sock, call->data);
-	} else {
-		*code = sock->connected ? 0 : TG_FFI_STATE;
-		if (*code == 0 && call->wait == TG_WAIT_SEND)
-			*code = tg_conn_write(&sock->conn, &call->data, 1);
-		if (*code == 0 && satisfied(sock, code, received))
+		if (*code != 0)
 			return 1;
-	}
-	if (*code != 0)
+	} else if (begin_transfer(sock, code, received)) {
 		return 1;
+	}
 	sock->task = task;
 	task->waits_for = sock;
-	if (sock->connected)
-		tg_conn_resume(&sock->conn);
 	return 0;
 }
 
@@ -394,6 +434,8 @@ tg_sock_abandon(struct tg_sock *sock)
 {
 	TG_CHECK(sock, SOCK_MAGIC);
 	sock->task = NULL;
+	sock->receiving = false;
+	sock->unsent = TG_STR("");
 	if (!sock->connected) { /* an attempt that took too long is over */
 		sock->ended = true;
 		sock->end_code = UV_ETIMEDOUT;

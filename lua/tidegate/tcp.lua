@@ -75,7 +75,7 @@ end
 
 local function expect(sock, pattern)
     if type(pattern) == "number" and pattern >= 0 and pattern % 1 == 0 then
-        call.count = pattern
+        call.count = math.min(pattern, 2 ^ 53) -- more does not fit, and is too large anyhow
         return BYTES
     end
     if pattern == "line" then return LINE end

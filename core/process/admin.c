@@ -1,6 +1,7 @@
 #include "process/admin.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -27,6 +28,9 @@ struct session {
 	struct tg_admin *admin;
 	struct tg_timer timer; /* a client that says nothing goes */
 	struct tg_conn conn;
+	char line[COMMAND_MAX]; /* of the command, until its newline has come */
+	size_t line_len;
+	bool asked; /* one command each: what follows is not looked at */
 	bool answered;
 };
 
@@ -82,6 +86,7 @@ run_command(struct session *session, struct tg_str command)
 	char *text;
 
 	tg_loop_timer_stop(&control->loop, &session->timer);
+	session->asked = true;
 	if (tg_str_eq(command, TG_STR("reload"))) {
 		tg_reload_start(control, on_reloaded, session);
 	} else if (tg_str_eq(command, TG_STR("stats"))) {
@@ -97,15 +102,23 @@ static size_t
 on_data(struct tg_conn *conn, char *data, size_t len)
 {
 	struct session *session = tg_container_of(conn, struct session, conn);
-	char *end = memchr(data, '\n', len < COMMAND_MAX ? len : COMMAND_MAX);
+	size_t room = COMMAND_MAX - session->line_len, n = len < room ? len : room;
+	char *end;
 
-	if (session->answered)
+	if (session->asked)
 		return len;
-	if (end == NULL) { /* commands are short and come in one piece */
+	memcpy(session->line + session->line_len, data, n);
+	session->line_len += n;
+	end = memchr(session->line, '\n', session->line_len);
+	if (end != NULL) {
+		if (end > session->line && end[-1] == '\r')
+			end--;
+		run_command(
+		    session, (struct tg_str){ session->line, (size_t)(end - session->line) });
+	} else if (session->line_len == COMMAND_MAX) {
+		session->asked = true;
 		answer(session, false, "a command is one word and a newline\n");
-		return len;
 	}
-	run_command(session, (struct tg_str){ data, (size_t)(end - data) });
 	return len;
 }
 
@@ -115,7 +128,7 @@ on_end(struct tg_conn *conn, int status)
 	struct session *session = tg_container_of(conn, struct session, conn);
 
 	/* The client may end its side and wait for a reload's verdict. */
-	if (status != 0 || session->answered || tg_timer_active(&session->timer))
+	if (status != 0 || session->answered || !session->asked)
 		close_session(session);
 }
 
@@ -230,22 +243,24 @@ tg_admin_stop(struct tg_control *control)
 
 /* --- the client --------------------------------------------------------------------------- */
 
+/* A descriptor, or a negative errno. */
 static int
 connect_path(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd, err;
 
-	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path)) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
 		return fd;
+	err = -errno;
 	close(fd);
-	return -1;
+	return err;
 }
 
 int
@@ -260,9 +275,10 @@ tg_admin_ask(const char *path, const char *command)
 		fprintf(stderr,
 		    "tidegate: no tidegate answers at %s (%s): is it running? "
 		    "name its socket with --control PATH\n",
-		    path, strerror(errno));
+		    path, strerror(-fd));
 		return 1;
 	}
+	signal(SIGPIPE, SIG_IGN); /* it may be closing: then the read below tells */
 	dprintf(fd, "%s\n", command);
 	in = fdopen(fd, "r");
 	if (in == NULL || fgets(line, sizeof(line), in) == NULL) {

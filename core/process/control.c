@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -135,8 +136,6 @@ leave(struct tg_control *control)
 	tg_reload_fini(control);
 	tg_loop_timer_stop(&control->loop, &control->watchdog);
 	tg_loop_timer_stop(&control->loop, &control->grace);
-	for (unsigned i = 0; i < 4; i++)
-		uv_close((uv_handle_t *)&control->signals[i], NULL);
 	for (unsigned w = 0; w < control->worker_count; w++)
 		tg_worker_join(&control->workers[w]);
 	tg_mailbox_close(&control->mailbox);
@@ -196,6 +195,7 @@ tg_control_stop(struct tg_control *control, bool at_once)
 	control->stopping = true;
 	if (!first && !at_once)
 		return;
+	tg_reload_drop(control);
 	if (first && !at_once)
 		tg_loop_timer_start(&control->loop, &control->grace, GRACE_MS);
 	if (control->workers_done < control->worker_count)
@@ -236,7 +236,21 @@ start_signals(struct tg_control *control)
 		uv_signal_init(&control->loop.uv, &control->signals[i]);
 		control->signals[i].data = control;
 		uv_signal_start(&control->signals[i], on_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&control->signals[i]);
 	}
+}
+
+/* libuv gives the signals back to the system's defaults: one that comes while we tidy up must not
+ * turn an orderly end into a violent one. */
+static void
+stop_signals(struct tg_control *control)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	for (unsigned i = 0; i < 4; i++)
+		uv_close((uv_handle_t *)&control->signals[i], NULL);
 }
 
 /* --- run ---------------------------------------------------------------------------------- */
@@ -274,6 +288,7 @@ on_started(void *arg, bool good, const char *text)
 static void
 fini(struct tg_control *control)
 {
+	stop_signals(control);
 	tg_loop_fini(&control->loop);
 	tg_registry_fini(&control->registry);
 	tg_shared_free(control->shared);
@@ -289,6 +304,7 @@ tg_control_run(const struct tg_control_options *options)
 	struct tg_control control = { .options = *options };
 	int status;
 
+	tzset(); /* before there are threads: scripts ask for local times */
 	control.worker_count =
 	    options->workers > 0 ? options->workers : (unsigned)uv_available_parallelism();
 	control.started_ms = tg_clock_us() / 1000;

@@ -105,7 +105,8 @@ free_reload(struct tg_reload *reload)
 	free(reload);
 }
 
-/* This one is over; begin the next if somebody asked meanwhile. */
+/* This one is over: tell who asked. If somebody asked meanwhile, the next one stands ready for
+ * go_on(); they are in its list before anybody is told, so that they can be forgotten. */
 static void
 finish(struct tg_reload *reload, bool good, const char *text)
 {
@@ -120,26 +121,32 @@ finish(struct tg_reload *reload, bool good, const char *text)
 		control->reloads_bad++;
 	free_reload(reload);
 	tg_registry_sweep(&control->registry);
+	if (again)
+		new_reload(control)->askers = later;
 	tell(askers, good, text);
 	if (!good && control->plan == NULL) { /* nothing runs: this was the start */
 		control->exit_status = 1;
 		tg_control_stop(control, true);
+	} else if (control->stopping) {
+		tg_reload_drop(control);
 	}
-	if (!again || control->stopping) {
-		tell(later, false, "tidegate is shutting down\n");
-		return;
-	}
-	reload = new_reload(control);
-	reload->askers = later;
-	begin(reload);
+}
+
+/* Begin the reload that was asked for during the last one. */
+static void
+go_on(struct tg_control *control)
+{
+	if (control->reload != NULL)
+		begin(control->reload);
 }
 
 /* All errors of the plan, to the log and to who asked. */
 static void
 fail(struct tg_reload *reload)
 {
+	struct tg_control *control = reload->control;
 	const struct tg_plan *plan = reload->plan;
-	bool first = reload->control->plan == NULL;
+	bool first = control->plan == NULL;
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -154,10 +161,10 @@ fail(struct tg_reload *reload)
 	if (first)
 		tg_log(TG_LOG_ERROR, "the configuration has errors: not started");
 	else
-		tg_log(TG_LOG_ERROR, "reload failed: generation %u goes on",
-		    reload->control->plan->id);
+		tg_log(TG_LOG_ERROR, "reload failed: generation %u goes on", control->plan->id);
 	finish(reload, false, text != NULL ? text : "out of memory\n");
 	free(text);
+	go_on(control);
 }
 
 static void
@@ -338,7 +345,9 @@ commit(struct tg_reload *reload)
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
 	finish(reload, true, text);
-	announce(control, first); /* last: "ready" means that the control socket answers too */
+	if (!control->stopping)
+		announce(control, first); /* "ready" means that the control socket answers too */
+	go_on(control);
 }
 
 void
@@ -416,16 +425,28 @@ tg_reload_start(struct tg_control *control, tg_reload_done_fn done, void *arg)
 }
 
 void
+tg_reload_drop(struct tg_control *control)
+{
+	static const char reason[] = "tidegate is shutting down\n";
+	struct tg_reload *reload = control->reload;
+	struct asker *askers, *later;
+
+	if (reload == NULL || reload->waiting > 0)
+		return;
+	askers = reload->askers;
+	later = reload->later;
+	control->reload = NULL;
+	tg_resolver_forget(&control->resolver);
+	free_reload(reload);
+	tell(askers, false, reason);
+	tell(later, false, reason);
+}
+
+void
 tg_reload_fini(struct tg_control *control)
 {
-	struct tg_reload *reload = control->reload;
-
-	if (reload != NULL) {
-		control->reload = NULL;
-		tell(reload->askers, false, "tidegate is shutting down\n");
-		tell(reload->later, false, "tidegate is shutting down\n");
-		free_reload(reload);
-	}
+	tg_reload_drop(control);
+	tg_assert(control->reload == NULL);
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
 	control->vm = NULL;

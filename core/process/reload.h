@@ -20,7 +20,11 @@ void tg_reload_forget(struct tg_control *control, void *arg);
 /* A worker has switched (control thread). */
 void tg_reload_switched(struct tg_control *control);
 
-/* Shutting down: drop what is in progress and what runs. */
+/* Shutting down: drop what is in progress. Once workers were told to switch it goes on to its
+ * end, which comes before theirs. */
+void tg_reload_drop(struct tg_control *control);
+
+/* The workers have ended: drop what runs. */
 void tg_reload_fini(struct tg_control *control);
 
 #endif

@@ -139,11 +139,17 @@ tg_resolver_wait(struct tg_resolver *resolver, void (*ready)(void *arg), void *a
 }
 
 void
+tg_resolver_forget(struct tg_resolver *resolver)
+{
+	tg_loop_timer_stop(resolver->loop, &resolver->limit);
+	resolver->ready = NULL;
+}
+
+void
 tg_resolver_stop(struct tg_resolver *resolver)
 {
 	tg_loop_timer_stop(resolver->loop, &resolver->again);
-	tg_loop_timer_stop(resolver->loop, &resolver->limit);
-	resolver->ready = NULL;
+	tg_resolver_forget(resolver);
 	while (!tg_list_empty(&resolver->jobs)) {
 		struct job *job = tg_container_of(resolver->jobs.next, struct job, link);
 

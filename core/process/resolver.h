@@ -25,6 +25,9 @@ void tg_resolver_init(
  * there are none; after a few seconds in any case). One call at a time. */
 void tg_resolver_wait(struct tg_resolver *resolver, void (*ready)(void *arg), void *arg);
 
+/* `ready` will not be called. The lookups go on. */
+void tg_resolver_forget(struct tg_resolver *resolver);
+
 void tg_resolver_stop(struct tg_resolver *resolver);
 
 #endif

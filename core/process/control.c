@@ -14,11 +14,6 @@
 #include "process/logger.h"
 #include "process/reload.h"
 
-enum {
-	WATCHDOG_MS = 1000,
-	GRACE_MS = 30000, /* how long running requests may take once we were asked to stop */
-};
-
 const char *
 tg_control_default_path(void)
 {
@@ -84,39 +79,6 @@ tg_control_check(const struct tg_control_options *options, unsigned *workers)
 	return status;
 }
 
-/* --- the watchdog ------------------------------------------------------------------------- */
-
-/* A hook that a worker entered before the last look and has not left holds up everything on
- * that worker. It cannot be interrupted (a loop in compiled code runs no hook of LuaJIT's), but
- * it can be named. */
-static void
-look_at(struct tg_control *control, unsigned w)
-{
-	struct tg_watch *watch = &control->workers[w].watch;
-	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
-	const char *where = atomic_load_explicit(&watch->where, memory_order_relaxed);
-	unsigned *seconds = &control->stuck_seconds[w];
-
-	if (where == NULL || entries != control->last_entries[w])
-		*seconds = 0;
-	else if (++*seconds == 1 || *seconds % 10 == 0)
-		tg_log(TG_LOG_ERROR,
-		    "worker %u has been in a script for over %u s, everything on it waits: "
-		    "the function defined at %s",
-		    w, *seconds, where);
-	control->last_entries[w] = entries;
-}
-
-static void
-on_watchdog(struct tg_timer *timer)
-{
-	struct tg_control *control = tg_container_of(timer, struct tg_control, watchdog);
-
-	for (unsigned w = 0; w < control->worker_count; w++)
-		look_at(control, w);
-	tg_loop_timer_start(&control->loop, timer, WATCHDOG_MS);
-}
-
 /* --- workers ------------------------------------------------------------------------------ */
 
 static void
@@ -130,11 +92,11 @@ on_switched(struct tg_worker *worker, void *arg)
 static void
 leave(struct tg_control *control)
 {
+	tg_guard_leaving(&control->guard, control->exit_status);
 	tg_resolver_stop(&control->resolver);
 	tg_file_watch_stop(control);
 	tg_admin_stop(control);
 	tg_reload_fini(control);
-	tg_loop_timer_stop(&control->loop, &control->watchdog);
 	tg_loop_timer_stop(&control->loop, &control->grace);
 	for (unsigned w = 0; w < control->worker_count; w++)
 		tg_worker_join(&control->workers[w]);
@@ -155,14 +117,14 @@ static int
 start_workers(struct tg_control *control)
 {
 	control->workers = calloc(control->worker_count, sizeof(*control->workers));
-	control->last_entries = calloc(control->worker_count, sizeof(unsigned));
-	control->stuck_seconds = calloc(control->worker_count, sizeof(unsigned));
-	tg_assert(control->workers != NULL && control->last_entries != NULL &&
-	    control->stuck_seconds != NULL);
+	control->guarded = calloc(control->worker_count + 1, sizeof(*control->guarded));
+	tg_assert(control->workers != NULL && control->guarded != NULL);
+	control->guarded[control->worker_count].watch = &control->watch;
 	for (unsigned w = 0; w < control->worker_count; w++) {
 		struct tg_worker *worker = &control->workers[w];
 		int err;
 
+		control->guarded[w].watch = &worker->watch;
 		worker->on_switched = on_switched;
 		worker->on_done = on_worker_done;
 		worker->arg = control;
@@ -182,7 +144,7 @@ on_grace(struct tg_timer *timer)
 {
 	struct tg_control *control = tg_container_of(timer, struct tg_control, grace);
 
-	tg_log(TG_LOG_WARNING, "requests still run after %d s: ending them", GRACE_MS / 1000);
+	tg_log(TG_LOG_WARNING, "requests still run after %d s: ending them", TG_GRACE_MS / 1000);
 	for (unsigned w = 0; w < control->worker_count; w++)
 		tg_worker_finish(&control->workers[w], true);
 }
@@ -197,7 +159,7 @@ tg_control_stop(struct tg_control *control, bool at_once)
 		return;
 	tg_reload_drop(control);
 	if (first && !at_once)
-		tg_loop_timer_start(&control->loop, &control->grace, GRACE_MS);
+		tg_loop_timer_start(&control->loop, &control->grace, TG_GRACE_MS);
 	if (control->workers_done < control->worker_count)
 		for (unsigned w = 0; w < control->worker_count; w++)
 			tg_worker_finish(&control->workers[w], at_once);
@@ -292,10 +254,10 @@ fini(struct tg_control *control)
 	tg_loop_fini(&control->loop);
 	tg_registry_fini(&control->registry);
 	tg_shared_free(control->shared);
-	free(control->workers);
-	free(control->last_entries);
-	free(control->stuck_seconds);
 	tg_logger_stop();
+	tg_guard_stop(&control->guard);
+	free(control->workers);
+	free(control->guarded);
 }
 
 int
@@ -312,14 +274,13 @@ tg_control_run(const struct tg_control_options *options)
 	tg_registry_init(&control.registry, control.worker_count);
 	if (control.shared == NULL || tg_loop_init(&control.loop) != 0 ||
 	    tg_mailbox_open(&control.mailbox, &control.loop.uv, &control) != 0 ||
-	    tg_logger_start() != 0 || start_workers(&control) != 0) {
+	    tg_logger_start() != 0 || start_workers(&control) != 0 ||
+	    tg_guard_start(&control.guard, control.guarded, control.worker_count + 1) != 0) {
 		fprintf(stderr, "tidegate: cannot start: out of memory or threads\n");
 		_exit(1); /* threads may run: no orderly way out is worth having here */
 	}
 	start_signals(&control);
-	tg_timer_init(&control.watchdog, on_watchdog);
 	tg_timer_init(&control.grace, on_grace);
-	tg_loop_timer_start(&control.loop, &control.watchdog, WATCHDOG_MS);
 	tg_resolver_init(&control.resolver, &control.loop, &control.registry);
 	tg_reload_start(&control, on_started, &control);
 	tg_loop_run(&control.loop);

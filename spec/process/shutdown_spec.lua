@@ -53,6 +53,17 @@ describe("SIGTERM", function()
     end)
 end)
 
+describe("SIGTERM, again and again,", function()
+    it("ends it once and in order", function()
+        local gate = tidegate { servers = { origin {} }, workers = 2 }
+        h.wait_until(function()
+            gate:signal "TERM"
+            return gate.process:ended()
+        end, "the end")
+        assert.equal(0, gate:expect_end())
+    end)
+end)
+
 describe("SIGINT", function()
     it("ends it at once, whatever is under way", function()
         local server = origin { on_accept = "hang" }

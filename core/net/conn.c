@@ -209,7 +209,8 @@ tg_conn_quiet(const struct tg_conn *conn)
 	uv_os_fd_t fd;
 	char byte;
 
-	if (conn->closing || conn->ended || uv_fileno(&conn->uv.handle, &fd) != 0)
+	if (conn->closing || conn->ended || conn->kept != NULL ||
+	    uv_fileno(&conn->uv.handle, &fd) != 0)
 		return false;
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    (errno == EAGAIN || errno == EWOULDBLOCK);

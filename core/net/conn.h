@@ -86,7 +86,7 @@ tg_conn_drained(const struct tg_conn *conn)
 /* End our side; the queue must be drained. The peer may still send. */
 void tg_conn_shutdown(struct tg_conn *conn);
 
-/* Does the kernel hold neither bytes nor an end for us? One system call. */
+/* Is there nothing for us to read: no bytes, here or in the kernel, and no end? One system call. */
 bool tg_conn_quiet(const struct tg_conn *conn);
 
 /* Safe twice, and from any callback. What is queued is lost. */

@@ -37,8 +37,8 @@ TG_MUST_USE int tg_listener_open(struct tg_listener *listener, struct tg_loop *l
     void (*on_connection)(struct tg_listener *, int, const struct tg_addr *),
     void (*on_closed)(struct tg_listener *));
 
-/* Stop accepting; safe twice. What the kernel has accepted is taken first, so that a reload
- * that removes an address resets nobody. */
+/* Stop accepting; safe twice. What the kernel has accepted is taken first (on_connection is
+ * called), so that a reload that removes an address resets nobody. */
 void tg_listener_close(struct tg_listener *listener);
 
 #endif

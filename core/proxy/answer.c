@@ -12,7 +12,7 @@ enum { HEAD_SLACK = 512, PER_FIELD = 4, ERROR_BODY = 256 };
 bool
 tg_answer_may_keep(const struct tg_req *req)
 {
-	if (!req->in.keep_alive || req->engine->draining || req->client->port->index < 0)
+	if (!req->in.keep_alive || req->engine->draining || req->client->port->closed)
 		return false;
 	return req->in_done ||
 	    (req->in.framing == TG_FRAMING_LENGTH && !req->in.expect_continue &&

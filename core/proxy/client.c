@@ -30,6 +30,12 @@ start_timer(struct tg_client *client, int64_t ms)
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
 }
 
+static const struct tg_listener_options *
+options_of(const struct tg_port *port)
+{
+	return &tg_port_generation(port)->plan->listeners[port->index].options;
+}
+
 /* --- requests ----------------------------------------------------------------------------- */
 
 static enum tg_end
@@ -78,7 +84,7 @@ consume(struct tg_client *client, char *data, size_t len)
 	struct tg_req *req = client->req;
 
 	if (client->state == TG_CLIENT_IDLE) {
-		req = client->port->index < 0 ? NULL : tg_req_new(client);
+		req = tg_req_new(client);
 		if (req == NULL) {
 			tg_client_close(client, false);
 			return len;
@@ -208,14 +214,11 @@ linger(struct tg_client *client)
 void
 tg_client_next(struct tg_client *client, bool keep, bool clean)
 {
-	struct tg_port *port = client->port;
-
 	if (client->state == TG_CLIENT_CLOSING)
 		return;
-	if (keep && !client->half_closed && port->index >= 0) {
+	if (keep && !client->half_closed && !client->port->closed) {
 		client->state = TG_CLIENT_IDLE;
-		start_timer(client,
-		    client->engine->current->plan->listeners[port->index].options.keep_alive_ms);
+		start_timer(client, options_of(client->port)->keep_alive_ms);
 		tg_conn_resume(&client->conn);
 		return;
 	}
@@ -333,8 +336,14 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 		client->state = TG_CLIENT_CLOSING;
 		return;
 	}
-	start_timer(client, engine->current->plan->listeners[port->index].options.head_ms);
+	start_timer(client, options_of(port)->head_ms);
 	tg_conn_resume(&client->conn);
+}
+
+struct tg_generation *
+tg_port_generation(const struct tg_port *port)
+{
+	return port->last != NULL ? port->last : port->engine->current;
 }
 
 void
@@ -343,6 +352,8 @@ tg_port_put(struct tg_port *port)
 	TG_CHECK(port, PORT_MAGIC);
 	if (--port->users > 0)
 		return;
+	if (port->last != NULL)
+		tg_generation_put(port->last);
 	free((char *)(uintptr_t)port->address.ptr);
 	port->magic = 0;
 	free(port);

@@ -20,8 +20,10 @@ struct tg_port {
 	struct tg_listener listener;
 	struct tg_engine *engine;
 	unsigned users; /* clients, and 1 while it is open */
-	int index;      /* of the current plan's listeners; -1: no longer named */
+	int index;      /* in the listeners of the plan that it serves */
+	bool closed;    /* no longer named: what its clients have asked is still answered */
 	bool is_unix;
+	struct tg_generation *last; /* closed: the last that named it, one user; else NULL */
 	struct tg_str address;
 };
 
@@ -64,6 +66,9 @@ void tg_client_watch(struct tg_client *client);
 /* Close at once; what is queued is lost. With `reset` the client can tell that the answer is
  * not whole. */
 void tg_client_close(struct tg_client *client, bool reset);
+
+/* What the port's next request is served by: the current generation, or the last that named it. */
+struct tg_generation *tg_port_generation(const struct tg_port *port);
 
 void tg_port_put(struct tg_port *port);
 

@@ -95,7 +95,8 @@ tg_engine_listen(struct tg_engine *engine, struct tg_str address, int fd, bool i
 	return 0;
 }
 
-/* Clients of the port finish what they do; those that are idle go. */
+/* Clients of the port finish what they do, and what they have asked already is answered, by the
+ * generation that still named the port; those that are idle go. */
 static void
 close_port(struct tg_engine *engine, struct tg_port *port)
 {
@@ -103,13 +104,16 @@ close_port(struct tg_engine *engine, struct tg_port *port)
 
 	tg_link_remove(&port->link);
 	tg_listener_close(&port->listener);
-	port->index = -1;
+	port->closed = true;
+	port->last = engine->current;
+	port->last->users++;
 	for (link = engine->clients.next; link != &engine->clients; link = next) {
 		struct tg_client *client = tg_container_of(link, struct tg_client, link);
 
 		next = link->next;
-		if (client->port == port && client->state == TG_CLIENT_IDLE)
-			tg_client_close(client, false);
+		if (client->port == port && client->state == TG_CLIENT_IDLE &&
+		    tg_conn_quiet(&client->conn))
+			tg_client_next(client, false, true);
 	}
 }
 
@@ -129,16 +133,18 @@ tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
 	struct tg_link *link, *next;
 
 	TG_CHECK(engine, ENGINE_MAGIC);
-	engine->current = generation;
 	for (link = engine->ports.next; link != &engine->ports; link = next) {
 		struct tg_port *port = tg_container_of(link, struct tg_port, link);
-		int index = index_of(generation->plan, port->address);
 
 		next = link->next;
-		if (index >= 0)
-			port->index = index;
-		else
+		if (index_of(generation->plan, port->address) < 0)
 			close_port(engine, port);
+	}
+	engine->current = generation;
+	for (link = engine->ports.next; link != &engine->ports; link = link->next) {
+		struct tg_port *port = tg_container_of(link, struct tg_port, link);
+
+		port->index = index_of(generation->plan, port->address);
 	}
 	tg_pools_sync(engine);
 	if (old != NULL)

@@ -76,9 +76,9 @@ tg_req_new(struct tg_client *client)
 		return NULL;
 	clear(req);
 	req->client = client;
-	req->generation = engine->current;
+	req->generation = tg_port_generation(client->port);
 	req->generation->users++;
-	req->listener = &engine->current->plan->listeners[client->port->index];
+	req->listener = &req->generation->plan->listeners[client->port->index];
 	init_view(req);
 	req->step = tg_step_route;
 	req->began = tg_loop_now(engine->loop);

@@ -131,7 +131,7 @@ tables_are_found_by_name_and_are_apart(void **state)
 static void
 there_are_so_many_tables_and_no_more(void **state)
 {
-	char name[16];
+	char name[32];
 
 	for (int i = 1; i < TG_SHARED_TABLES; i++) {
 		snprintf(name, sizeof(name), "table %d", i);
@@ -204,7 +204,7 @@ static void
 many_keys_are_all_found_again(void **state)
 {
 	enum { MANY = 20000 };
-	char key[16], value[16];
+	char key[32], value[32];
 
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < MANY; i++) {

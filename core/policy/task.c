@@ -14,6 +14,17 @@ static void on_timer(struct tg_timer *timer);
 
 /* --- coroutines --------------------------------------------------------------------------- */
 
+/* lua_cpcall: may run out of memory, and run a finalizer that raises. */
+static int
+new_coroutine(lua_State *lua)
+{
+	struct tg_task *task = lua_touserdata(lua, 1);
+
+	task->co = lua_newthread(lua);
+	task->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
+	return 0;
+}
+
 /* A task with a coroutine that is ready to run; NULL: out of memory. */
 static struct tg_task *
 take_task(struct tg_vm *vm)
@@ -31,9 +42,27 @@ take_task(struct tg_vm *vm)
 	tg_link_init(&task->link);
 	tg_link_init(&task->socks);
 	tg_timer_init(&task->timer, on_timer);
-	task->co = lua_newthread(vm->lua);
-	task->ref = luaL_ref(vm->lua, LUA_REGISTRYINDEX);
-	return task;
+	if (lua_cpcall(vm->lua, new_coroutine, task) == 0)
+		return task;
+	tg_log(TG_LOG_ERROR, "no coroutine for a script: %s", lua_tostring(vm->lua, -1));
+	lua_pop(vm->lua, 1);
+	free(task);
+	return NULL;
+}
+
+static int
+collect_all(lua_State *lua)
+{
+	lua_gc(lua, LUA_GCCOLLECT, 0);
+	return 0;
+}
+
+/* Memory is out: LuaJIT does not look for garbage then, and the next script would fail too. */
+static void
+free_garbage(lua_State *lua)
+{
+	if (lua_cpcall(lua, collect_all, NULL) != 0)
+		lua_pop(lua, 1);
 }
 
 /* The task is over. A coroutine that ended well serves again; one that failed or was dropped in
@@ -54,6 +83,8 @@ end_task(struct tg_task *task, bool reusable)
 		return;
 	}
 	luaL_unref(vm->lua, LUA_REGISTRYINDEX, task->ref);
+	if (lua_status(task->co) == LUA_ERRMEM)
+		free_garbage(vm->lua);
 	task->magic = 0;
 	free(task);
 }
@@ -74,17 +105,39 @@ static const char *const hook_names[] = { "route", "pick", "response", "retry", 
 	"release" };
 
 static void
+count_error(struct tg_vm *vm)
+{
+	if (vm->engine != NULL)
+		tg_cell_add(&vm->engine->counters->hook_errors, 1);
+}
+
+/* lua_cpcall: the message and the traceback take memory, which may be what was missing. */
+static int
+log_error(lua_State *lua)
+{
+	struct tg_task *task = lua_touserdata(lua, 1);
+	const char *text = lua_tostring(task->co, -1);
+
+	if (text == NULL)
+		text = lua_pushfstring(lua, "(the error is a %s, not a text)",
+		    lua_typename(task->co, lua_type(task->co, -1)));
+	luaL_traceback(lua, task->co, text, 0);
+	tg_log(TG_LOG_ERROR, "script error in %s (%s): %s", hook_names[task->hook], task->where,
+	    lua_tostring(lua, -1));
+	return 0;
+}
+
+static void
 report_error(struct tg_task *task)
 {
 	lua_State *lua = task->vm->lua;
-	const char *text = lua_tostring(task->co, -1);
 
-	luaL_traceback(lua, task->co, text != NULL ? text : "(error object is no string)", 0);
-	tg_log(TG_LOG_ERROR, "script error in %s (%s): %s", hook_names[task->hook], task->where,
-	    lua_tostring(lua, -1));
-	lua_pop(lua, 1);
-	if (task->vm->engine != NULL)
-		tg_cell_add(&task->vm->engine->counters->hook_errors, 1);
+	if (lua_cpcall(lua, log_error, task) != 0) {
+		lua_pop(lua, 1);
+		tg_log(TG_LOG_ERROR, "script error in %s (%s): out of memory",
+		    hook_names[task->hook], task->where);
+	}
+	count_error(task->vm);
 }
 
 /* Begin what the coroutine has yielded for. 1: it is done already. */
@@ -116,15 +169,6 @@ begin_wait(struct tg_task *task, int *code, struct tg_str *received)
 	return done;
 }
 
-static void
-enter_watch(struct tg_watch *watch, const char *where)
-{
-	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
-
-	atomic_store_explicit(&watch->entries, entries + 1, memory_order_relaxed);
-	atomic_store_explicit(&watch->where, where, memory_order_relaxed);
-}
-
 /* The one place where C enters Lua. On DONE the result is in vm->call and the task is still
  * there; on FAILED the error was reported. */
 static enum tg_hook_result
@@ -139,9 +183,9 @@ resume(struct tg_task *task)
 
 		call->wait = TG_WAIT_NONE;
 		vm->current = task;
-		enter_watch(vm->watch, task->where);
+		tg_watch_enter(vm->watch, task->where);
 		status = lua_resume(task->co, 0);
-		atomic_store_explicit(&vm->watch->where, NULL, memory_order_relaxed);
+		tg_watch_leave(vm->watch);
 		vm->current = NULL;
 		if (status == 0)
 			return TG_HOOK_DONE;
@@ -215,6 +259,20 @@ restart(struct tg_vm_timer *timer)
 		tg_loop_timer_start(timer->vm->loop, &timer->timer, (uint64_t)timer->ms);
 }
 
+/* Another script that got hold of the coroutine may have resumed it meanwhile, to its end: then
+ * there is nothing to go on with, and resuming a dead coroutine from C is undefined. */
+static bool
+still_waits(const struct tg_task *task)
+{
+	if (lua_status(task->co) == LUA_YIELD)
+		return true;
+	tg_log(TG_LOG_ERROR,
+	    "script error in %s (%s): another script resumed its coroutine while it waited",
+	    hook_names[task->hook], task->where);
+	count_error(task->vm);
+	return false;
+}
+
 void
 tg_task_wake(struct tg_task *task, int code, struct tg_str received)
 {
@@ -228,7 +286,7 @@ tg_task_wake(struct tg_task *task, int code, struct tg_str received)
 	task->waits_for = NULL;
 	vm->call.code = code;
 	vm->call.received = received;
-	result = resume(task);
+	result = still_waits(task) ? resume(task) : TG_HOOK_FAILED;
 	if (result == TG_HOOK_PARKED)
 		return;
 	if (result == TG_HOOK_DONE && req != NULL)

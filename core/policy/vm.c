@@ -24,9 +24,8 @@ set_string(lua_State *lua, const char *key, const char *value)
 
 /* The argument of lua/tidegate/boot.lua. */
 static void
-push_arguments(struct tg_vm *vm)
+push_arguments(struct tg_vm *vm, lua_State *lua)
 {
-	lua_State *lua = vm->lua;
 	const struct tg_vm_config *config = &vm->config;
 
 	lua_newtable(lua);
@@ -54,43 +53,54 @@ traceback(lua_State *lua)
 }
 
 static void
-record_failure(struct tg_vm *vm)
+record_failure(struct tg_vm *vm, lua_State *lua)
 {
-	const char *text = lua_tostring(vm->lua, -1);
+	const char *text = lua_tostring(lua, -1);
 
 	tg_ffi_plan_error(vm, text != NULL ? text : "?", text != NULL ? strlen(text) : 1);
 }
 
 /* Take the hook functions from the table that boot.lua has returned. */
 static void
-take_hooks(struct tg_vm *vm)
+take_hooks(struct tg_vm *vm, lua_State *lua)
 {
 	for (int hook = 0; hook < TG_HOOK_COUNT; hook++) {
-		lua_rawgeti(vm->lua, -1, hook + 1);
-		vm->hooks[hook] = luaL_ref(vm->lua, LUA_REGISTRYINDEX);
+		lua_rawgeti(lua, -1, hook + 1);
+		vm->hooks[hook] = luaL_ref(lua, LUA_REGISTRYINDEX);
 	}
+}
+
+/* Under lua_cpcall: everything here may run out of memory. */
+static int
+boot(lua_State *lua)
+{
+	struct tg_vm *vm = lua_touserdata(lua, 1);
+	char path[4096];
+
+	luaL_openlibs(lua);
+	lua_settop(lua, 0);
+	lua_pushcfunction(lua, traceback);
+	snprintf(path, sizeof(path), "%s/lua/tidegate/boot.lua", vm->config.share);
+	if (luaL_loadfile(lua, path) != 0) {
+		record_failure(vm, lua);
+		return 0;
+	}
+	push_arguments(vm, lua);
+	if (lua_pcall(lua, 1, 1, 1) != 0)
+		record_failure(vm, lua);
+	else if (lua_istable(lua, -1))
+		take_hooks(vm, lua);
+	else if (!vm->failed)
+		tg_ffi_plan_error(vm, "the configuration did not load", 30);
+	return 0;
 }
 
 static void
 run_boot(struct tg_vm *vm)
 {
-	lua_State *lua = vm->lua;
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/lua/tidegate/boot.lua", vm->config.share);
-	lua_pushcfunction(lua, traceback);
-	if (luaL_loadfile(lua, path) != 0) {
-		record_failure(vm);
-		return;
-	}
-	push_arguments(vm);
-	if (lua_pcall(lua, 1, 1, 1) != 0)
-		record_failure(vm);
-	else if (lua_istable(lua, -1))
-		take_hooks(vm);
-	else if (!vm->failed)
-		tg_ffi_plan_error(vm, "the configuration did not load", 30);
-	lua_settop(lua, 0);
+	if (lua_cpcall(vm->lua, boot, vm) != 0)
+		record_failure(vm, vm->lua);
+	lua_settop(vm->lua, 0);
 }
 
 static void
@@ -101,7 +111,8 @@ free_vm(struct tg_vm *vm)
 
 	tg_tasks_free(vm);
 	if (vm->lua != NULL)
-		lua_close(vm->lua);
+		lua_close(vm->lua); /* finalizers may still look at the plan */
+	tg_plan_put(vm->config.plan);
 	free(vm->timers);
 	free(vm->wheres);
 	free(vm->shared_value);
@@ -120,6 +131,7 @@ tg_vm_load(const struct tg_vm_config *config)
 		return NULL;
 	vm->magic = TG_VM_MAGIC;
 	vm->config = *config;
+	tg_plan_get(vm->config.plan);
 	tg_link_init(&vm->idle);
 	tg_link_init(&vm->parked);
 	tg_link_init(&vm->socks);
@@ -128,7 +140,6 @@ tg_vm_load(const struct tg_vm_config *config)
 		free_vm(vm);
 		return NULL;
 	}
-	luaL_openlibs(vm->lua);
 	run_boot(vm);
 	if (vm->failed) {
 		free_vm(vm);

@@ -28,12 +28,27 @@ struct tg_task;
 
 enum tg_vm_role { TG_VM_CONTROL, TG_VM_WORKER, TG_VM_CHECK };
 
-/* Which hook a thread is in, for the watchdog of the control thread. Written by the owner with
- * plain stores; the text is interned. */
+/* Which script a thread is in, for the guard (process/). Written by the owner with plain stores;
+ * the text is interned. */
 struct tg_watch {
 	_Atomic(const char *) where; /* NULL: in no hook */
 	atomic_uint entries;         /* moves with every hook entered */
 };
+
+static inline void
+tg_watch_enter(struct tg_watch *watch, const char *where)
+{
+	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
+
+	atomic_store_explicit(&watch->entries, entries + 1, memory_order_relaxed);
+	atomic_store_explicit(&watch->where, where, memory_order_relaxed);
+}
+
+static inline void
+tg_watch_leave(struct tg_watch *watch)
+{
+	atomic_store_explicit(&watch->where, NULL, memory_order_relaxed);
+}
 
 /* Where lines of a plan's sinks go (process/). 0, or negative when the line was dropped. */
 typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);

@@ -57,6 +57,11 @@ local function search(name)
     return chunk
 end
 
+-- A script is a guest in a process that serves others.
+local function forbid_exit()
+    rawset(os, "exit", function() where.raise("os.exit: a script cannot end the process") end)
+end
+
 local function configuration()
     if args.source then return args.source, "=command line" end
     plan.read_file(args.file)
@@ -91,6 +96,7 @@ end
 set_paths()
 package.loaders[2] = search
 wait.mark_coroutines()
+forbid_exit()
 run()
 for _, path in ipairs(plan.files) do C.tg_ffi_plan_file(vm, path, #path) end
 

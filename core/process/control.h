@@ -7,6 +7,7 @@
 #ifndef TG_PROCESS_CONTROL_H
 #define TG_PROCESS_CONTROL_H
 
+#include "process/guard.h"
 #include "process/resolver.h"
 #include "process/worker.h"
 
@@ -44,10 +45,9 @@ struct tg_control {
 
 	/* control.c */
 	uv_signal_t signals[4];
-	struct tg_timer watchdog;
 	struct tg_timer grace;
-	unsigned *last_entries; /* per worker, for the watchdog */
-	unsigned *stuck_seconds;
+	struct tg_guard guard;
+	struct tg_guarded *guarded; /* workers, then this thread */
 	bool stopping;
 	unsigned workers_done;
 	int exit_status;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,6 +35,7 @@ static struct {
 	struct sink *sinks; /* under lock; never removed while the thread runs */
 	uint64_t dropped;   /* under lock: lines, in all */
 	bool stopping, reopen, running;
+	bool idle; /* under lock: the writer has nothing to do */
 } logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
 
 static const char stderr_target[] = "stderr";
@@ -219,7 +221,9 @@ writer(void *unused)
 			continue;
 		if (logger.stopping)
 			break;
+		logger.idle = true;
 		pthread_cond_wait(&logger.wake, &logger.lock);
+		logger.idle = false;
 	}
 	pthread_mutex_unlock(&logger.lock);
 	return NULL;
@@ -250,6 +254,7 @@ tg_logger_stop(void)
 	pthread_cond_signal(&logger.wake);
 	pthread_mutex_unlock(&logger.lock);
 	pthread_join(logger.thread, NULL);
+	pthread_mutex_lock(&logger.lock);
 	while ((sink = logger.sinks) != NULL) {
 		logger.sinks = sink->next;
 		close_target(sink);
@@ -259,6 +264,32 @@ tg_logger_stop(void)
 		free(sink);
 	}
 	logger.running = logger.stopping = false;
+	pthread_mutex_unlock(&logger.lock);
+}
+
+/* Under lock. */
+static bool
+all_written(void)
+{
+	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
+		if (sink->filling.len > 0)
+			return false;
+	return logger.idle || !logger.running;
+}
+
+void
+tg_logger_flush(unsigned ms)
+{
+	struct timespec pause = { .tv_nsec = 5000000 };
+	bool written = false;
+
+	for (unsigned waited = 0; !written && waited <= ms; waited += 5) {
+		pthread_mutex_lock(&logger.lock);
+		written = all_written();
+		pthread_mutex_unlock(&logger.lock);
+		if (!written)
+			nanosleep(&pause, NULL);
+	}
 }
 
 void

@@ -17,6 +17,9 @@ TG_MUST_USE int tg_logger_start(void);
 /* Write what is left, stop the thread, and give tg_log back to plain standard error. */
 void tg_logger_stop(void);
 
+/* Wait until everything is written, but `ms` milliseconds at most. */
+void tg_logger_flush(unsigned ms);
+
 /* One line (a newline is added) for "stdout", "stderr" or "file:/path". 0, or -1: dropped. */
 TG_MUST_USE int tg_logger_line(struct tg_str sink, const char *line, size_t len);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/intern.h"
 #include "base/log.h"
 #include "process/file_watch.h"
 #include "process/logger.h"
@@ -202,16 +203,19 @@ static bool
 load_all(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
+	struct tg_str file =
+	    tg_str_of(control->options.file != NULL ? control->options.file : "the command line");
+	bool loaded = false;
 
+	tg_watch_enter(&control->watch, tg_intern(file));
 	reload->vm = load_vm(reload, TG_VM_CONTROL, control->worker_count);
-	if (reload->vm == NULL)
-		return false;
-	for (unsigned i = 0; i < control->worker_count; i++) {
+	loaded = reload->vm != NULL;
+	for (unsigned i = 0; loaded && i < control->worker_count; i++) {
 		reload->worker_vms[i] = load_vm(reload, TG_VM_WORKER, i);
-		if (reload->worker_vms[i] == NULL)
-			return false;
+		loaded = reload->worker_vms[i] != NULL;
 	}
-	return true;
+	tg_watch_leave(&control->watch);
+	return loaded;
 }
 
 /* --- listeners ---------------------------------------------------------------------------- */

@@ -1,0 +1,48 @@
+/* A thread that waits for nobody and only looks: it names scripts that hold up their thread, and
+ * ends the process when the orderly way out is blocked. A loop in compiled Lua cannot be
+ * interrupted (it runs no hook of LuaJIT's), so without this thread a script that never returns
+ * would leave SIGKILL as the only way to stop.
+ */
+#ifndef TG_PROCESS_GUARD_H
+#define TG_PROCESS_GUARD_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "policy/vm.h"
+
+/* How long running requests may take once we were asked to stop. */
+enum { TG_GRACE_MS = 30000 };
+
+/* A thread that runs scripts. */
+struct tg_guarded {
+	struct tg_watch *watch;
+	unsigned entries; /* of `watch`, at the last look */
+	unsigned seconds; /* how long it has been in the same script */
+};
+
+struct tg_guard {
+	uv_thread_t thread;
+	uv_loop_t loop;
+	uv_timer_t look, last; /* `last`: the end of all patience */
+	uv_signal_t signals[2];
+	uv_async_t wake;
+	atomic_bool done;    /* any thread */
+	atomic_int leaving;  /* any thread: the exit status; -1: not yet */
+	uint64_t patience;   /* when `last` is due, ms of this loop; 0: never */
+	unsigned interrupts; /* SIGINTs so far */
+	unsigned count;
+	struct tg_guarded *guarded; /* workers, then the control thread */
+};
+
+/* Start the thread. Takes SIGINT and SIGTERM beside whoever else does. 0 or negative. */
+TG_MUST_USE int tg_guard_start(struct tg_guard *guard, struct tg_guarded *guarded, unsigned count);
+
+/* All requests have ended; what remains (lookups that cannot be cancelled, the last log lines)
+ * has a few seconds before the process ends with `status` all the same. */
+void tg_guard_leaving(struct tg_guard *guard, int status);
+
+/* End the thread, after everything else. */
+void tg_guard_stop(struct tg_guard *guard);
+
+#endif

@@ -2,6 +2,8 @@
 -- The fields are always all there and in one order; what is not known is null. Texts come from
 -- clients, so they may be any bytes: what is not UTF-8 is written byte by byte as \u0080 to \u00ff,
 -- and the line is always valid JSON.
+local logtext = require "tidegate.logtext"
+
 local M = {}
 
 M.options = {}
@@ -59,58 +61,18 @@ end
 
 -- ---- values ----------------------------------------------------------------------------
 
--- A loop, since it compiles and a search for a pattern does not.
-local function is_plain(text)
-    for i = 1, #text do
-        local byte = text:byte(i)
-        if byte < 32 or byte > 126 or byte == 34 or byte == 92 then return false end
-    end
-    return true
-end
-
--- Most texts of a log come again and again: the results of the last thousand are kept. Long texts
--- are not, so that memory stays bounded.
-local function remembering(fn)
-    local known, count = {}, 0
-    return function(text)
-        local result = known[text]
-        if result then return result end
-        result = fn(text)
-        if #text <= 256 then
-            if count == 1000 then known, count = {}, 0 end
-            known[text], count = result, count + 1
-        end
-        return result
-    end
-end
-
-local quote = remembering(function(text)
-    return '"' .. (is_plain(text) and text or rewritten(text)) .. '"'
-end)
+local escaped = logtext.escaper('"', "\\", rewritten)
 
 local function quoted(text)
-    return text and text ~= "" and quote(text) or "null"
+    return text and text ~= "" and '"' .. escaped(text) .. '"' or "null"
 end
 
 local function known(number)
     return number >= 0 and number or "null"
 end
 
--- "2026-01-31T23:59:59.042Z"; all but the milliseconds is made once a second.
-local function clock()
-    local last, text
-    return function(seconds)
-        local ms = math.floor(seconds * 1000 + 0.5)
-        local second = math.floor(ms / 1000)
-        if second ~= last then
-            last, text = second, os.date("!%Y-%m-%dT%H:%M:%S.", second)
-        end
-        return text .. ("%03dZ"):format(ms - second * 1000)
-    end
-end
-
 function M.new()
-    local date = clock()
+    local date = logtext.date_ms("!%Y-%m-%dT%H:%M:%S", "Z")
     return function(req)
         local server, headers = req.server, req.headers
         local method, status = req.method or "", req.status or 0

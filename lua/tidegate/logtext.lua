@@ -1,0 +1,58 @@
+-- logtext: what formats of the request log have in common: escaping that remembers, and dates that
+-- are made once a second.
+local M = {}
+
+-- Most texts of a log come again and again: the results of the last so many are kept. Longer texts
+-- are not, so that memory stays bounded.
+local KEPT, LONGEST = 1000, 256
+
+-- Printable ASCII without the two special bytes? A loop, since it compiles and a search for a
+-- pattern does not.
+local function is_plain(text, special, other)
+    for i = 1, #text do
+        local byte = text:byte(i)
+        if byte < 32 or byte > 126 or byte == special or byte == other then return false end
+    end
+    return true
+end
+
+--- A function text → text that calls `rewrite(text)` for a text that holds a control byte, a byte
+--- over 126 or one of the characters `special` and `other`, and leaves all others as they are.
+function M.escaper(special, other, rewrite)
+    local first, second = special:byte(), other:byte()
+    local known, count = {}, 0
+    return function(text)
+        local result = known[text]
+        if result then return result end
+        result = is_plain(text, first, second) and text or rewrite(text)
+        if #text <= LONGEST then
+            if count == KEPT then known, count = {}, 0 end
+            known[text], count = result, count + 1
+        end
+        return result
+    end
+end
+
+--- A function seconds since the epoch → date, by os.date's `format`.
+function M.date(format)
+    local known, text
+    return function(seconds)
+        local second = math.floor(seconds)
+        if second ~= known then
+            known, text = second, os.date(format, second)
+        end
+        return text
+    end
+end
+
+--- The same with milliseconds behind it (".042"), and then `suffix`.
+function M.date_ms(format, suffix)
+    local date = M.date(format)
+    return function(seconds)
+        local ms = math.floor(seconds * 1000 + 0.5)
+        local second = math.floor(ms / 1000)
+        return date(second) .. (".%03d"):format(ms - second * 1000) .. suffix
+    end
+end
+
+return M

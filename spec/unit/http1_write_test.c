@@ -1,42 +1,7 @@
 /* Heads written: byte for byte, and what is never written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "http1_fixture.h"
 
-#include <cmocka.h>
-
-#include "http/http1.h"
-
-#define M(literal)                                                                                 \
-	{                                                                                          \
-		literal, sizeof(literal) - 1                                                       \
-	}
-#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-static const struct tg_http1_limits limits = { 16384, 8192, 128 };
-static struct tg_blocks blocks;
-static struct tg_arena arena;
-static struct tg_head head;
-static struct tg_http1 http;
 static char out[4096];
-
-static int
-set_up(void **state)
-{
-	tg_blocks_init(&blocks, 4096, 4);
-	tg_arena_init(&arena, &blocks);
-	tg_head_init(&head, &arena);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	tg_arena_reset(&arena);
-	tg_blocks_fini(&blocks);
-	return 0;
-}
 
 static void
 read_request(struct tg_str message)

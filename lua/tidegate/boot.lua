@@ -16,6 +16,7 @@ local scripts = require "tidegate.scripts"
 local wait = require "tidegate.wait"
 local where = require "tidegate.where"
 require "tidegate"
+require("tidegate.globals").guard()
 
 local C, vm = engine.C, engine.vm
 

@@ -23,6 +23,13 @@ local function begin(what, label)
     return at, plan.failer(at, label or what)
 end
 
+-- tide:listen(…) would give the module itself as the first argument.
+local function check_dot(what, first)
+    if first ~= nil and first == package.loaded["tidegate"] then
+        where.raise("%s is called with a dot: %s(…)", what, what)
+    end
+end
+
 local function check_table(given, fail)
     if type(given) == "table" then return given end
     fail("the options must be a table, not %s", type(given))
@@ -37,7 +44,7 @@ end
 ------------------------------------------------------------------------------------ tide.process
 
 local PROCESS = {
-    workers = { "integer", min = 1, max = 1024 },
+    workers = { "integer", min = 1, max = 256 },
     control = { "string" },
 }
 
@@ -222,6 +229,7 @@ end
 --- Declare a backend: servers that can answer the same requests. Returns its object, which a
 --- route gives back to choose it.
 function M.backend(name, given)
+    check_dot("tide.backend", name)
     local at, fail = begin("tide.backend", ("backend %s"):format(options.describe(name)))
     check_name(name, fail)
     local twin = find(plan.backends, "name", name)
@@ -282,6 +290,7 @@ end
 
 --- Declare a listener: an address, and what happens to the requests that come there.
 function M.listen(address, given)
+    check_dot("tide.listen", address)
     local at, fail = begin("tide.listen", ("listener %s"):format(options.describe(address)))
     local listener = { address = address, where = at, index = #plan.listeners }
     if type(address) ~= "string" then

@@ -17,17 +17,17 @@ local types = {}
 
 function types.any(value) return value end
 
-local function plain(kind, article)
+local function plain(kind, what)
     return function(value)
         if type(value) == kind then return value end
-        return nil, "must be " .. article .. kind
+        return nil, "must be " .. what
     end
 end
 
-types.string = plain("string", "a ")
-types.boolean = plain("boolean", "true or false, a ")
-types.table = plain("table", "a ")
-types["function"] = plain("function", "a ")
+types.string = plain("string", "a string")
+types.boolean = plain("boolean", "true or false")
+types.table = plain("table", "a table")
+types["function"] = plain("function", "a function")
 
 local function range(entry)
     if entry.min and entry.max then return (" from %s to %s"):format(entry.min, entry.max) end
@@ -86,7 +86,7 @@ end
 
 local function describe(value)
     if type(value) == "string" then return ("%q"):format(value) end
-    if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+    if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
     return "a " .. type(value)
 end
 

@@ -9,6 +9,7 @@ local cookies = require "tidegate.cookies"
 local engine = require "tidegate.engine"
 local fields = require "tidegate.fields"
 local nearest = require "tidegate.nearest"
+local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local where = require "tidegate.where"
 
@@ -184,7 +185,8 @@ end
 
 local function check_answer(status, headers, body)
     if type(status) ~= "number" or status % 1 ~= 0 or status < 200 or status > 599 then
-        where.raise("req:respond: the status must be a whole number from 200 to 599, not %s", tostring(status))
+        where.raise("req:respond: the status must be a whole number from 200 to 599, not %s",
+            options.describe(status))
     end
     if headers ~= nil and type(headers) ~= "table" then
         where.raise("req:respond: the headers must be a table, not %s", type(headers))
@@ -218,7 +220,8 @@ function methods.redirect(req, url, status)
         where.raise("req:redirect: the URL must be a string, not %s", url == "" and "empty" or type(url))
     end
     if not REDIRECTS[status] then
-        where.raise("req:redirect: the status must be 301, 302, 303, 307 or 308, not %s", tostring(status))
+        where.raise("req:redirect: the status must be 301, 302, 303, 307 or 308, not %s",
+            options.describe(status))
     end
     return methods.respond(req, status, { Location = url })
 end

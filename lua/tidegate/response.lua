@@ -4,6 +4,7 @@ local ffi = require "ffi"
 local engine = require "tidegate.engine"
 local fields = require "tidegate.fields"
 local nearest = require "tidegate.nearest"
+local options = require "tidegate.options"
 local request = require "tidegate.request"
 local where = require "tidegate.where"
 
@@ -25,7 +26,7 @@ local setters = {}
 
 function setters.status(view, serial, value)
     if type(value) ~= "number" or value % 1 ~= 0 or value < 200 or value > 599 then
-        where.raise("res.status must be a whole number from 200 to 599, not %s", tostring(value))
+        where.raise("res.status must be a whole number from 200 to 599, not %s", options.describe(value))
     end
     local code = C.tg_ffi_res_status(view, serial, value)
     if code == ENDED then where.raise(fields.ended) end

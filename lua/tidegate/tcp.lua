@@ -3,6 +3,7 @@
 -- (the hook or the timer's call) ends is closed then.
 local ffi = require "ffi"
 local engine = require "tidegate.engine"
+local options = require "tidegate.options"
 local units = require "tidegate.units"
 local wait = require "tidegate.wait"
 local where = require "tidegate.where"
@@ -21,7 +22,7 @@ local M = {}
 
 local function milliseconds(what, value)
     local seconds, err = units.duration(value)
-    if not seconds then where.raise("%s: %s, not %s", what, err, tostring(value)) end
+    if not seconds then where.raise("%s: the time %s, not %s", what, err, options.describe(value)) end
     return units.milliseconds(seconds)
 end
 
@@ -80,7 +81,8 @@ local function expect(sock, pattern)
     end
     if pattern == "line" then return LINE end
     if pattern == "all" then return ALL end
-    where.raise('sock:receive: say how much: a whole number of bytes, "line" or "all", not %s', tostring(pattern))
+    where.raise('sock:receive: say how much: a whole number of bytes, "line" or "all", not %s',
+        options.describe(pattern))
 end
 
 --- Receive exactly n bytes, a "line" (without its CRLF or LF), or "all" until the peer closes.
@@ -107,28 +109,28 @@ function Socket.close(sock)
     sock.id = nil
 end
 
-local function timeout_of(options)
-    if options == nil then return DEFAULT_TIMEOUT * 1000 end
-    if type(options) ~= "table" then
-        where.raise("tide.tcp.connect: the options must be a table, not %s", type(options))
+local function timeout_of(given)
+    if given == nil then return DEFAULT_TIMEOUT * 1000 end
+    if type(given) ~= "table" then
+        where.raise("tide.tcp.connect: the options must be a table, not %s", type(given))
     end
-    for name in pairs(options) do
+    for name in pairs(given) do
         if name ~= "timeout" then
             where.raise('tide.tcp.connect: unknown option "%s"; known: timeout', tostring(name))
         end
     end
-    if options.timeout == nil then return DEFAULT_TIMEOUT * 1000 end
-    return milliseconds("tide.tcp.connect: timeout", options.timeout)
+    if given.timeout == nil then return DEFAULT_TIMEOUT * 1000 end
+    return milliseconds("tide.tcp.connect: timeout", given.timeout)
 end
 
 --- Connect to "host:port", "[v6]:port" or "unix:/path". The socket, or nil and the reason.
---- options.timeout (default 10 s) bounds the connect and each later operation.
-function M.connect(address, options)
+--- given.timeout (default 10 s) bounds the connect and each later operation.
+function M.connect(address, given)
     wait.check("tide.tcp.connect")
     if type(address) ~= "string" then
         where.raise("tide.tcp.connect: the address must be a string, not %s", type(address))
     end
-    local timeout_ms = timeout_of(options)
+    local timeout_ms = timeout_of(given)
     local problem = C.tg_ffi_address_error(address, #address, 0)
     if problem ~= nil then return nil, ffi.string(problem) end
     local id = C.tg_ffi_sock_new(vm)

@@ -23,7 +23,7 @@ function M.every(interval, fn, given)
     local fail = plan.failer(where.caller(), "tide.every")
     local seconds, err = units.duration(interval)
     if not seconds or seconds < 0.001 then
-        fail("the interval %s, not %s", err or "must be 1ms or more", tostring(interval))
+        fail("the interval %s, not %s", err or "must be 1ms or more", options.describe(interval))
     end
     if type(fn) ~= "function" then
         fail("the second argument must be a function, not %s", type(fn))

@@ -36,7 +36,7 @@ function M.size(value)
         bytes = number and BYTES[unit] and tonumber(number) * BYTES[unit]
     end
     if not bytes or not (bytes >= 0 and bytes <= LARGEST) or bytes % 1 ~= 0 then
-        return nil, 'must be a size ("16k", "1m", or a whole number of bytes)'
+        return nil, 'must be a size ("16k", "1m", "1g", or a whole number of bytes)'
     end
     return bytes
 end

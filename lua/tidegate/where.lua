@@ -29,6 +29,11 @@ end
 -- The name of the configuration; boot sets it.
 M.main = nil
 
+--- Is this (of debug.getinfo, with "S") code of the configuration itself?
+function M.is_main(info)
+    return info ~= nil and info.what ~= "C" and M.main ~= nil and path_of(info) == M.main
+end
+
 --- "file:line" of the innermost running function that is not of the runtime. A tail call leaves
 --- no frame, so there may be none: then it is the configuration's first line, or nil.
 function M.caller()

@@ -109,7 +109,7 @@ tide.listen("127.0.0.1:80", { rout = 1 })]]))
         ["a server's address"] = { 'tide.backend("w", { servers = { { "a", "nowhere" } } })',
             'backend "w": server "a": this is no address: nowhere' },
         ["a server without an address"] = { 'tide.backend("w", { servers = { { "a" } } })',
-            'server "a": the address must be "host:port" or "unix:/path", not a nil' },
+            'server "a": the address must be "host:port" or "unix:/path", not nil' },
         ["a server's weight"] = { 'tide.backend("w", { servers = { { "a", "h:1", weight = 257 } } })',
             'server "a": option "weight" must be a whole number from 0 to 256, not 257' },
         ["two servers of one name"] = { 'tide.backend("w", { servers = { { "a", "h:1" }, { "a", "h:2" } } })',

@@ -3,7 +3,7 @@ local gates = require "spec.lua.support.gate"
 
 local SERVERS = [[
     local tide = require "tidegate"
-    local seen = seen
+    local seen = rawget(_G, "seen")
     local function three(options)
         options.servers = { { "a", "127.0.0.1:1" }, { "b", "127.0.0.1:2" }, { "c", "127.0.0.1:3", weight = 0 } }
         return options

@@ -381,7 +381,7 @@ describe("an answer", function()
         for arguments, text in pairs {
             [{ 99 }] = "the status must be a whole number from 200 to 599, not 99",
             [{ 600 }] = "the status must be a whole number from 200 to 599, not 600",
-            [{ "200" }] = "the status must be a whole number from 200 to 599, not 200",
+            [{ "200" }] = 'the status must be a whole number from 200 to 599, not "200"',
             [{ 200.5 }] = "the status must be a whole number from 200 to 599, not 200.5",
             [{ 200, 5 }] = "the body must be a string, not number",
             [{ 200, "a", "b" }] = "the headers must be a table, not string",

@@ -58,8 +58,8 @@ describe("sleeping", function()
     end)
 
     it("refuses anything else", function()
-        assert.matches('^tide%.sleep: must be a duration', failure "tide.sleep(-1)")
-        assert.matches('^tide%.sleep: needs a unit', failure "tide.sleep('5')")
+        assert.matches('^tide%.sleep: the time must be a duration', failure "tide.sleep(-1)")
+        assert.matches('^tide%.sleep: the time needs a unit', failure "tide.sleep('5')")
     end)
 end)
 
@@ -121,7 +121,7 @@ describe("a socket", function()
             return err
         end
         assert.matches("the data must be a string, not number", bad "sock:send(5)", 1, true)
-        assert.matches('say how much: a whole number of bytes, "line" or "all", not lines',
+        assert.matches('say how much: a whole number of bytes, "line" or "all", not "lines"',
             bad 'sock:receive("lines")', 1, true)
         assert.matches("sock:receive", bad "sock:receive(-1)", 1, true)
         assert.matches("call it with a colon, as sock:send", bad 'sock.send("x")', 1, true)

@@ -97,6 +97,34 @@ tide.listen("127.0.0.1:1", { rout = web })
         assert.match('bad%.lua:3: [^\n]*"nowhere"', run.stderr)
     end)
 
+    it("takes a name that means nothing for a mistake, as in a text without quotes", function()
+        local function complaint(from, to)
+            local run = command("check", h.write("bad.lua", (GOOD:gsub(from, to))))
+            assert.equal(1, run.status)
+            assert.equal(1, select(2, run.stderr:gsub("\n", "")))
+            return run.stderr
+        end
+        local quotes = [[bad%.lua:2: there is no variable "http"; if it is a text, it needs quotes: "http"]]
+        assert.match(quotes, complaint("servers =", "check = http, servers ="))
+        assert.match('bad%.lua:3: there is no variable "wbe"; did you mean "web"', complaint("= web", "= wbe"))
+        assert.match("bad%.lua:1: [^\n]*begin with: local tide = require", complaint("^[^\n]*\n", ""))
+    end)
+
+    it("lets modules and functions that run later ask for globals that are not there", function()
+        h.write("optional.lua", "return { name = NO_SUCH_GLOBAL }")
+        local run = command("check", h.write("good.lua", (GOOD:gsub("route = web",
+            "route = function() return require('optional').name or NO_SUCH_GLOBAL or web end"))
+            .. 'assert(require("optional").name == nil)\n'))
+        assert.equal("", run.stderr)
+        assert.equal(0, run.status)
+    end)
+
+    it("says that functions of the module are called with a dot", function()
+        local run = command("check", h.write("bad.lua", (GOOD:gsub("tide%.listen", "tide:listen"))))
+        assert.equal(1, run.status)
+        assert.match("bad%.lua:3: tide%.listen is called with a dot: tide%.listen%(…%)\n$", run.stderr)
+    end)
+
     it("looks into the user's scripts directory too", function()
         h.mkdir "mine"
         h.mkdir "mine/balance"

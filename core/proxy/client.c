@@ -84,6 +84,8 @@ consume(struct tg_client *client, char *data, size_t len)
 	struct tg_req *req = client->req;
 
 	if (client->state == TG_CLIENT_IDLE) {
+		if (!tg_conn_drained(&client->conn))
+			return 0; /* or answers would pile up for who asks and does not read */
 		req = tg_req_new(client);
 		if (req == NULL) {
 			tg_client_close(client, false);
@@ -230,19 +232,12 @@ tg_client_next(struct tg_client *client, bool keep, bool clean)
 		start_timer(client, LINGER_MS);
 }
 
+/* The client has taken all: what waited for that goes on. */
 static void
-on_drain(struct tg_conn *conn)
+go_on(struct tg_client *client)
 {
-	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
 	struct tg_req *req = client->req;
 
-	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state == TG_CLIENT_FLUSH) {
-		linger(client);
-		return;
-	}
-	if (client->state != TG_CLIENT_BUSY)
-		return;
 	client->progress = PROGRESS_BYTES;
 	tg_client_watch(client);
 	if (req->relaying && req->up != NULL) {
@@ -255,6 +250,20 @@ on_drain(struct tg_conn *conn)
 			tg_upstream_watch(req->up);
 	}
 	tg_req_run(req);
+}
+
+static void
+on_drain(struct tg_conn *conn)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state == TG_CLIENT_FLUSH)
+		linger(client);
+	else if (client->state == TG_CLIENT_IDLE) /* the answer of an error is out */
+		tg_conn_resume(conn);
+	else if (client->state == TG_CLIENT_BUSY)
+		go_on(client);
 }
 
 void

@@ -66,6 +66,23 @@ describe("back-pressure", function()
         assert.equal(total, received)
     end)
 
+    it("stops a client that asks on and on and reads no answer, be they errors only", function()
+        local nobody = h.code "function() return nil end"
+        local gate = tidegate { servers = { origin {} }, balance = nobody }
+        local client = raw(gate, { receive_buffer = 4096 })
+        local before = gate:rss()
+        h.spawn(function()
+            client.limit = math.huge
+            local many = h.request_text {}:rep(1000)
+            while client:send(many) do end
+        end)
+        h.settles(function() return gate:stats().requests.total end, 0.5 * h.scale,
+            "it answers without end")
+        if h.sanitizer == "" then
+            assert.is_true(gate:rss() - before < MEMORY, "it kept the answers in memory")
+        end
+    end)
+
     it("of one client leaves the others of the same worker alone", function()
         local server = origin { send_buffer = 262144, handler = function(conn, request)
             if request.path == "/quick" then return h.respond(conn, request, { body = "quick" }) end

@@ -21,8 +21,8 @@ struct pending_write {
 	uv_write_t req;
 	struct tg_conn *conn;
 	uint32_t len;
-	unsigned blocks;
-	void *block[WRITE_BLOCKS]; /* block[0] is this struct */
+	unsigned count;
+	uv_buf_t bufs[WRITE_BLOCKS];
 	char data[];
 };
 
@@ -218,11 +218,13 @@ tg_conn_quiet(const struct tg_conn *conn)
 
 /* --- writing ------------------------------------------------------------------------------ */
 
+/* The first of its buffers lies behind the struct itself, in the same block. */
 static void
 free_write(struct pending_write *pending, struct tg_loop *loop)
 {
-	for (unsigned i = pending->blocks; i-- > 0;)
-		tg_blocks_put(&loop->large, pending->block[i]);
+	for (unsigned i = pending->count; i-- > 1;)
+		tg_blocks_put(&loop->large, pending->bufs[i].base);
+	tg_blocks_put(&loop->large, pending);
 }
 
 static void
@@ -242,75 +244,84 @@ on_written(uv_write_t *req, int status)
 		conn->ops->on_drain(conn);
 }
 
-/* Copy the parts, but for the first `skip` bytes, into blocks; NULL: out of memory. */
+/* Parts of which the first `skip` bytes are done with. */
+struct rest {
+	const struct tg_str *parts;
+	unsigned count;
+	size_t skip;
+};
+
+/* Copy what fits into `room` bytes, and move on; the bytes copied. */
+static size_t
+take(struct rest *rest, char *to, size_t room)
+{
+	size_t taken = 0;
+
+	while (rest->count > 0 && taken < room) {
+		size_t len = rest->parts->len;
+
+		if (rest->skip < len) {
+			size_t left = len - rest->skip;
+			size_t n = left < room - taken ? left : room - taken;
+
+			memcpy(to + taken, rest->parts->ptr + rest->skip, n);
+			taken += n;
+			rest->skip += n;
+		}
+		if (rest->skip < len)
+			break;
+		rest->skip -= len;
+		rest->parts++;
+		rest->count--;
+	}
+	return taken;
+}
+
+/* A write of as much of the rest as its blocks can hold; NULL: out of memory. */
 static struct pending_write *
-copy_parts(
-    struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip, uv_buf_t *bufs)
+copy_rest(struct tg_conn *conn, struct rest *rest)
 {
 	struct tg_blocks *pool = &conn->loop->large;
 	struct pending_write *pending = tg_blocks_get(pool);
+	char *at;
+	size_t room = TG_LARGE_BLOCK - sizeof(*pending);
 
 	if (pending == NULL)
 		return NULL;
 	pending->conn = conn;
 	pending->len = 0;
-	pending->blocks = 1;
-	pending->block[0] = pending;
-	bufs[0] = uv_buf_init(pending->data, 0);
-	size_t room = TG_LARGE_BLOCK - sizeof(*pending);
-	for (unsigned i = 0; i < count; i++) {
-		const char *from = parts[i].ptr;
-		size_t len = parts[i].len;
-		size_t drop = skip < len ? skip : len;
+	pending->count = 0;
+	for (at = pending->data; at != NULL; at = tg_blocks_get(pool), room = TG_LARGE_BLOCK) {
+		size_t n = take(rest, at, room);
 
-		skip -= drop;
-		from += drop;
-		len -= drop;
-		while (len > 0) {
-			size_t n = len < room ? len : room;
-			uv_buf_t *buf = &bufs[pending->blocks - 1];
-
-			if (n == 0) {
-				void *block =
-				    pending->blocks < WRITE_BLOCKS ? tg_blocks_get(pool) : NULL;
-				if (block == NULL) {
-					free_write(pending, conn->loop);
-					return NULL;
-				}
-				pending->block[pending->blocks] = block;
-				bufs[pending->blocks++] = uv_buf_init(block, 0);
-				room = TG_LARGE_BLOCK;
-				continue;
-			}
-			memcpy(buf->base + buf->len, from, n);
-			buf->len += n;
-			pending->len += (uint32_t)n;
-			room -= n;
-			from += n;
-			len -= n;
-		}
+		pending->bufs[pending->count++] = uv_buf_init(at, (unsigned)n);
+		pending->len += (uint32_t)n;
+		if (rest->count == 0 || pending->count == WRITE_BLOCKS)
+			return pending;
 	}
-	return pending;
+	free_write(pending, conn->loop);
+	return NULL;
 }
 
 static int
-queue_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t skip)
+queue_write(struct tg_conn *conn, struct rest rest)
 {
-	uv_buf_t bufs[WRITE_BLOCKS];
-	struct pending_write *pending = copy_parts(conn, parts, count, skip, bufs);
-	unsigned blocks;
-	int err;
+	while (rest.count > 0) {
+		struct pending_write *pending = copy_rest(conn, &rest);
+		int err;
 
-	if (pending == NULL)
-		return UV_ENOMEM;
-	blocks = pending->blocks;
-	conn->queued += pending->len;
-	err = uv_write(&pending->req, &conn->uv.stream, bufs, blocks, on_written);
-	if (err != 0) {
-		conn->queued -= pending->len;
-		free_write(pending, conn->loop);
+		if (pending == NULL)
+			return UV_ENOMEM;
+		conn->queued += pending->len;
+		err = uv_write(
+		    &pending->req, &conn->uv.stream, pending->bufs, pending->count, on_written);
+		if (err != 0) {
+			conn->queued -= pending->len;
+			free_write(pending, conn->loop);
+			return err;
+		}
 	}
-	return err;
+	return 0;
 }
 
 int
@@ -339,7 +350,7 @@ tg_conn_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count)
 		if ((size_t)written == total)
 			return 0;
 	}
-	return queue_write(conn, parts, count, (size_t)written);
+	return queue_write(conn, (struct rest){ parts, count, (size_t)written });
 }
 
 void

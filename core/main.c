@@ -1,5 +1,6 @@
 /* The command line: what the user may ask, and nothing else. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <luajit.h>
 #include <nghttp2/nghttp2.h>
@@ -302,12 +303,26 @@ command_version(char **argv)
 	return 0;
 }
 
+/* Without these a socket would get one of the numbers, and somebody's log lines. */
+static void
+open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : NULL;
 	char **rest = argv + (argc > 1 ? 2 : 1);
 
+	open_standard_files();
 	if (command == NULL) {
 		fputs(usage_text, stderr);
 		return EXIT_USAGE;

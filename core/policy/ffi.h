@@ -144,13 +144,14 @@ int tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t n
     const char *address, size_t address_len, const struct tg_server_options *options);
 int tg_ffi_plan_listener(
     struct tg_vm *vm, const char *address, size_t len, const struct tg_listener_options *options);
-/* A sink for log lines: "stdout", "stderr", "file:/path". */
+/* A sink for log lines: "stdout", "stderr", "file:/path". A file that cannot be opened is refused
+ * with libuv's code for the reason. */
 int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
 /* Settings of the process; changing them needs a restart. workers 0: one per core. control:
  * path of the control socket, len 0: the default. */
 int tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len);
-/* TG_HOOK_TIMER is called every `ms` ms with the timer's index, first after `first_ms`; the
- * next call waits until the last has returned. Only in the thread that should run it. */
+/* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
+ * ms after the end of the last call. Only in the thread that should run it. */
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
 /* Where the function behind a hook is defined, "file:line", for the watchdog's message. `index`:
  * of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer. */
@@ -183,8 +184,8 @@ int64_t tg_ffi_wall(void);
 
 /* Shared tables: string to string, one truth for all threads, kept over reloads. `table` is an
  * id from tg_ffi_shared_open. ttl_ms 0: for ever. get: the value is copied into `out`, which
- * belongs to the VM until the next get. incr: the value is a decimal number; the new one is
- * given back; MISSING values begin at `initial`. */
+ * belongs to the VM until the next get. incr: the value has the form "n<decimal>", else INVALID;
+ * the new one is given back; a key that is not there begins at `initial`. */
 int tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len);
 int tg_ffi_shared_get(
     struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out);

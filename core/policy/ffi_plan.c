@@ -115,6 +115,9 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 		return i < plan->sink_count && tg_str_eq(plan->sinks[i], text) ? (int)i
 		                                                               : TG_FFI_MISMATCH;
 	}
+	index = vm->config.log_check(text);
+	if (index < 0)
+		return index; /* libuv's codes are the negative errno */
 	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
 	return index < 0 ? TG_FFI_MEMORY : index;
 }

@@ -53,6 +53,9 @@ tg_watch_leave(struct tg_watch *watch)
 /* Where lines of a plan's sinks go (process/). 0, or negative when the line was dropped. */
 typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
 
+/* Can lines be written there? 0, or a negative errno. */
+typedef int (*tg_log_check_fn)(struct tg_str sink);
+
 struct tg_vm_config {
 	enum tg_vm_role role;
 	unsigned thread;              /* index of the worker; control: number of workers */
@@ -64,6 +67,7 @@ struct tg_vm_config {
 	struct tg_registry *registry; /* control: known servers; worker: NULL */
 	struct tg_shared *shared;
 	tg_log_line_fn log_line;
+	tg_log_check_fn log_check;
 };
 
 struct tg_vm_timer; /* a function that runs at intervals */

@@ -46,6 +46,7 @@ load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_p
 		.registry = registry,
 		.shared = shared,
 		.log_line = tg_logger_line,
+		.log_check = tg_logger_check,
 	};
 
 	return tg_vm_load(&config);

@@ -7,12 +7,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-enum { BUFFER_MAX = 4 * 1024 * 1024, FIRST_BUFFER = 16 * 1024 };
+enum {
+	BUFFER_MAX = 4 * 1024 * 1024,
+	FIRST_BUFFER = 16 * 1024,
+	FILE_FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+	FILE_MODE = 0640,
+};
 
 struct buffer {
 	char *bytes;
@@ -23,9 +29,11 @@ struct sink {
 	struct sink *next;
 	char *target;
 	int fd;                /* writer only; -1: not open */
+	int error;             /* writer only: errno of the last failure; 0: it works */
 	struct buffer filling; /* under lock */
 	struct buffer writing; /* writer only */
 	uint64_t dropped;      /* under lock: lines, not said yet */
+	time_t said;           /* writer only: when lines were last said to be lost */
 };
 
 static struct {
@@ -92,6 +100,7 @@ append(struct sink *sink, const char *line, size_t len, bool newline)
 	if (!make_room(buffer, len + 1)) {
 		sink->dropped++;
 		logger.dropped++;
+		pthread_cond_signal(&logger.wake);
 		return -1;
 	}
 	tg_assert(buffer->bytes != NULL);
@@ -132,6 +141,25 @@ engine_message(const char *line, size_t len)
 	(void)log_bytes(TG_STR(stderr_target), line, len, false);
 }
 
+int
+tg_logger_check(struct tg_str target)
+{
+	char path[4096];
+	int fd;
+
+	if (target.len <= 5 || memcmp(target.ptr, "file:", 5) != 0)
+		return 0;
+	if (target.len - 5 >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, target.ptr + 5, target.len - 5);
+	path[target.len - 5] = '\0';
+	fd = open(path, FILE_FLAGS, FILE_MODE);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 /* --- the writer --------------------------------------------------------------------------- */
 
 static int
@@ -140,7 +168,7 @@ open_target(const char *target)
 	if (strcmp(target, "stdout") == 0)
 		return STDOUT_FILENO;
 	if (strncmp(target, "file:", 5) == 0)
-		return open(target + 5, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+		return open(target + 5, FILE_FLAGS, FILE_MODE);
 	return STDERR_FILENO;
 }
 
@@ -152,16 +180,19 @@ close_target(struct sink *sink)
 	sink->fd = -1;
 }
 
-static void
+/* How many lines could not be written: disk full, pipe closed, file that cannot be opened. */
+static uint64_t
 write_all(struct sink *sink)
 {
 	const char *from = sink->writing.bytes;
 	size_t left = sink->writing.len;
+	uint64_t lost = 0;
 
 	sink->writing.len = 0;
-	if (sink->fd < 0)
+	if (sink->fd < 0 && left > 0)
 		sink->fd = open_target(sink->target);
-	while (left > 0 && sink->fd >= 0) {
+	sink->error = sink->fd < 0 ? errno : 0;
+	while (left > 0 && sink->error == 0) {
 		ssize_t n = write(sink->fd, from, left);
 
 		if (n >= 0) {
@@ -172,9 +203,31 @@ write_all(struct sink *sink)
 
 			poll(&wait, 1, 1000);
 		} else if (errno != EINTR) {
-			return; /* disk full, pipe closed: these lines are lost */
+			sink->error = errno;
 		}
 	}
+	for (; left > 0; from++, left--)
+		lost += *from == '\n';
+	return lost;
+}
+
+/* Once a second at most, to standard error: or there is nobody to tell. */
+static bool
+say_lost(struct sink *sink, uint64_t lost)
+{
+	struct timespec now;
+	char note[512];
+	int len;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == sink->said)
+		return false;
+	sink->said = now.tv_sec;
+	len = snprintf(note, sizeof(note), "tidegate: %llu log lines for %.400s were dropped: %s\n",
+	    (unsigned long long)lost, sink->target,
+	    sink->error != 0 ? strerror(sink->error) : "they came too fast");
+	(void)!write(STDERR_FILENO, note, (size_t)len);
+	return true;
 }
 
 /* Under lock; gives it up while it writes. Was there anything? */
@@ -182,9 +235,7 @@ static bool
 write_sink(struct sink *sink)
 {
 	struct buffer full = sink->filling;
-	uint64_t dropped = sink->dropped;
-	char note[80];
-	int len;
+	uint64_t dropped = sink->dropped, lost;
 
 	if (full.len == 0 && dropped == 0)
 		return false;
@@ -192,14 +243,14 @@ write_sink(struct sink *sink)
 	sink->writing = full;
 	sink->dropped = 0;
 	pthread_mutex_unlock(&logger.lock);
-	write_all(sink);
-	if (dropped > 0) {
-		len = snprintf(note, sizeof(note), "%llu log lines were dropped\n",
-		    (unsigned long long)dropped);
-		(void)!write(STDERR_FILENO, note, (size_t)len); /* or there is nobody to tell */
-	}
+	lost = write_all(sink);
+	dropped += lost;
+	if (dropped > 0 && say_lost(sink, dropped))
+		dropped = 0;
 	pthread_mutex_lock(&logger.lock);
-	return true;
+	sink->dropped += dropped; /* said with the next ones */
+	logger.dropped += lost;
+	return full.len > 0;
 }
 
 static void *
@@ -257,6 +308,9 @@ tg_logger_stop(void)
 	pthread_mutex_lock(&logger.lock);
 	while ((sink = logger.sinks) != NULL) {
 		logger.sinks = sink->next;
+		sink->said = 0;
+		if (sink->dropped > 0)
+			say_lost(sink, sink->dropped);
 		close_target(sink);
 		free(sink->filling.bytes);
 		free(sink->writing.bytes);

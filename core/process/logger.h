@@ -23,6 +23,9 @@ void tg_logger_flush(unsigned ms);
 /* One line (a newline is added) for "stdout", "stderr" or "file:/path". 0, or -1: dropped. */
 TG_MUST_USE int tg_logger_line(struct tg_str sink, const char *line, size_t len);
 
+/* Can lines be written there? A file is made if need be. 0 or a negative errno. */
+TG_MUST_USE int tg_logger_check(struct tg_str sink);
+
 /* Open files anew (after they were rotated away). */
 void tg_logger_reopen(void);
 

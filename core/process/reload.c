@@ -194,6 +194,7 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.registry = &control->registry,
 		.shared = control->shared,
 		.log_line = tg_logger_line,
+		.log_check = tg_logger_check,
 	};
 
 	return tg_vm_load(&config);

@@ -35,7 +35,7 @@ struct tg_hooks {
 	enum tg_hook_result (*response)(struct tg_req *req);
 
 	/* The attempt failed before a response byte. `failure` is its row. Decides by
-	 * req->verdict. FAILED: give up. */
+	 * req->verdict; once bytes of the body have been sent it can only give up. FAILED: give up. */
 	enum tg_hook_result (*retry)(struct tg_req *req, enum tg_end failure);
 
 	/* The request has ended (view.end): the log line. Cannot wait. */

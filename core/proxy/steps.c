@@ -166,10 +166,12 @@ add_forwarded(struct tg_req *req)
 	return err;
 }
 
-/* The head for the server, into req->unsent. */
+/* The head for the server, into req->unsent; with the end of a chunked body that was empty, which
+ * an earlier attempt has read. */
 static int
 write_head(struct tg_req *req)
 {
+	static const struct tg_str last_chunk = { "0\r\n\r\n", 5 };
 	const struct tg_head *head = &req->in;
 	size_t cap =
 	    HEAD_SLACK + head->method.len + head->host.len + head->path.len + head->query.len;
@@ -181,10 +183,14 @@ write_head(struct tg_req *req)
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
-	len = tg_http1_write_request(head, out, cap);
+	len = tg_http1_write_request(head, out, cap - last_chunk.len);
 	if (len < 0)
 		return len;
 	req->unsent = (struct tg_str){ out, (size_t)len };
+	if (req->in_done && head->framing == TG_FRAMING_CHUNKED) {
+		memcpy(out + len, last_chunk.ptr, last_chunk.len);
+		req->unsent.len += last_chunk.len;
+	}
 	return 0;
 }
 
@@ -388,7 +394,9 @@ tg_step_retry(struct tg_req *req)
 			return TG_NEXT_WAIT;
 	}
 	req->hook = TG_HOOK_FREE;
-	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP)
+	/* What was read of the body is gone: no policy can have that sent again. */
+	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP ||
+	    req->view.bytes_in > 0)
 		return end(req, failure);
 	req->view.retries++;
 	req->view.redispatched = req->verdict == TG_VERDICT_REDISPATCH;

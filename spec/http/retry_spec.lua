@@ -146,3 +146,32 @@ describe("retries", function()
         assert.equal(200, get(gate, "/").status)
     end)
 end)
+
+describe("a body", function()
+    it("that was chunked and empty is sent again with its end", function()
+        local served = setmetatable({}, { __mode = "k" })
+        local server = origin {}
+        function server.handler(conn, req)
+            if served[conn] then return conn:close() end
+            served[conn] = true
+            h.respond(conn, req, { body = "<" .. (req:read() or "") .. ">" })
+        end
+        local gate = tidegate { servers = { server }, retries = 0 }
+        local client = h.raw(gate)
+        for _ = 1, 3 do -- all but the first meet a connection that is about to be closed
+            client:send "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            assert.equal("<>", client:read_response().body)
+        end
+    end)
+
+    it("of which a part is gone is never sent again, whatever the policy says", function()
+        local server = origin {}
+        function server.handler(conn) conn:read(7); conn:close() end
+        local again = code 'function() return "retry" end'
+        local gate = tidegate { servers = { server }, retry = again, retries = 3 }
+        local client = h.raw(gate)
+        client:send "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+        assert.equal(502, client:read_response().status)
+        assert.equal(1, server.requests)
+    end)
+end)

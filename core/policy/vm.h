@@ -28,8 +28,8 @@ struct tg_task;
 
 enum tg_vm_role { TG_VM_CONTROL, TG_VM_WORKER, TG_VM_CHECK };
 
-/* Which script a thread is in, for the guard (process/). Written by the owner with plain stores;
- * the text is interned. */
+/* Which script a thread is in, for the guard (process/). Written by the owner only; the
+ * text is interned. */
 struct tg_watch {
 	_Atomic(const char *) where; /* NULL: in no hook */
 	atomic_uint entries;         /* moves with every hook entered */
@@ -41,7 +41,7 @@ tg_watch_enter(struct tg_watch *watch, const char *where)
 	unsigned entries = atomic_load_explicit(&watch->entries, memory_order_relaxed);
 
 	atomic_store_explicit(&watch->entries, entries + 1, memory_order_relaxed);
-	atomic_store_explicit(&watch->where, where, memory_order_relaxed);
+	atomic_store_explicit(&watch->where, where, memory_order_release);
 }
 
 static inline void

@@ -31,7 +31,7 @@ look_at(struct tg_guard *guard, unsigned i)
 {
 	struct tg_guarded *guarded = &guard->guarded[i];
 	unsigned entries = atomic_load_explicit(&guarded->watch->entries, memory_order_relaxed);
-	const char *where = atomic_load_explicit(&guarded->watch->where, memory_order_relaxed);
+	const char *where = atomic_load_explicit(&guarded->watch->where, memory_order_acquire);
 	char name[40];
 
 	if (where == NULL || entries != guarded->entries)

@@ -238,8 +238,10 @@ on_written(uv_write_t *req, int status)
 	free_write(pending, conn->loop);
 	if (conn->closing)
 		return;
-	if (status < 0 && !conn->reading)
-		end(conn, status); /* else the reader meets it, after what the peer had sent */
+	if (status < 0 && !conn->reading && conn->ops->on_write_failed != NULL)
+		conn->ops->on_write_failed(conn);
+	else if (status < 0 && !conn->reading)
+		end(conn, status);
 	else if (status == 0 && conn->queued == 0)
 		conn->ops->on_drain(conn);
 }

@@ -30,8 +30,12 @@ struct tg_conn_ops {
 	/* The peer ended its side (0) or the connection broke (negative). Comes once, after all
 	 * bytes were taken. */
 	void (*on_end)(struct tg_conn *conn, int status);
-	/* Everything queued has been written. A failed write comes as on_end. */
+	/* Everything queued has been written. */
 	void (*on_drain)(struct tg_conn *conn);
+	/* A queued write failed while reading is paused. What the peer had sent before can still be
+	 * read, then comes on_end. NULL: it is not wanted, on_end comes at once. (Not paused, the
+	 * reader meets the failure by itself.) */
+	void (*on_write_failed)(struct tg_conn *conn);
 	/* The last call: the memory may be freed. */
 	void (*on_closed)(struct tg_conn *conn);
 };

@@ -35,12 +35,11 @@ to_server(struct tg_req *req, const struct tg_str *parts, unsigned count)
 
 	if (up == NULL || up->write_dead)
 		return;
-	/* A server that stops reading may have answered already: its response decides. */
-	if (tg_conn_write(&up->conn, parts, count) != 0) {
+	/* A server that stops reading may have answered already: its response decides, and what
+	 * comes of the body is thrown away. */
+	if (tg_conn_write(&up->conn, parts, count) != 0)
 		up->write_dead = true;
-		tg_conn_resume(&up->conn);
-	}
-	if (!tg_conn_drained(&up->conn))
+	else if (!tg_conn_drained(&up->conn))
 		tg_conn_pause(&req->client->conn);
 }
 

@@ -17,7 +17,7 @@ size_t tg_relay_response(struct tg_req *req, char *data, size_t len);
 /* The server ended the connection: the end of a body that has no other, or a cut. */
 void tg_relay_response_end(struct tg_req *req, int status);
 
-/* The server takes more of the request's body: go on reading it from the client. */
+/* The server takes more of the request's body, or no more at all: read on from the client. */
 void tg_relay_resume_request(struct tg_req *req);
 
 /* Write the heads that still wait for something to go with. */

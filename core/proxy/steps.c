@@ -359,9 +359,13 @@ wind_up(struct tg_req *req)
 enum tg_next
 tg_step_complete(struct tg_req *req)
 {
+	const struct tg_upstream *up = req->up;
 	bool reusable = req->in_done && !req->poisoned && req->out.keep_alive &&
-	    req->out.framing != TG_FRAMING_CLOSE && req->up->conn.kept == NULL &&
-	    tg_conn_drained(&req->up->conn) && !req->up->write_dead;
+	    req->out.framing != TG_FRAMING_CLOSE && tg_conn_drained(&up->conn) && !up->write_dead;
+
+	/* While we did not read, more may have come than the answer. */
+	if (reusable && (up->conn.paused || up->conn.kept != NULL))
+		reusable = tg_conn_quiet(&up->conn);
 
 	tg_upstream_detach(req, reusable);
 	tg_relay_flush_response(req);

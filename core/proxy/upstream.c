@@ -122,10 +122,23 @@ on_drain(struct tg_conn *conn)
 	if (req == NULL)
 		return;
 	serial = req->view.serial;
-	if (!req->in_done)
-		tg_relay_resume_request(req);
+	tg_relay_resume_request(req); /* also when all was read: the client's end is to be seen */
 	if (tg_req_alive(req, serial) && req->up == up)
 		tg_upstream_watch(up);
+}
+
+/* We or the client are slow, or a script waits: the server may have answered before it went. */
+static void
+on_write_failed(struct tg_conn *conn)
+{
+	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
+
+	TG_CHECK(up, UPSTREAM_MAGIC);
+	up->write_dead = true;
+	if (up->req != NULL)
+		tg_relay_resume_request(up->req);
+	else
+		tg_upstream_close(up);
 }
 
 /* --- connecting --------------------------------------------------------------------------- */
@@ -261,5 +274,6 @@ static const struct tg_conn_ops upstream_ops = {
 	.on_data = on_data,
 	.on_end = on_end,
 	.on_drain = on_drain,
+	.on_write_failed = on_write_failed,
 	.on_closed = on_closed,
 };

@@ -50,10 +50,12 @@ local function greet()
 Tidegate is on http://127.0.0.1:8080 with three demo servers behind it. In another terminal, try:
 
   1. for i in 1 2 3 4 5 6; do curl -s http://127.0.0.1:8080/; done
-     Each worker asks the servers in turn. (With a cookie jar, curl -c jar -b jar …, you stay with one.)
+     Round robin: each worker, one per core, asks the servers in its own turn. With a cookie jar
+     (curl -c /tmp/jar -b /tmp/jar …) you stay with one.
 
   2. sed -i 's/Hello/Ahoy/' examples/quickstart.lua
-     The change is loaded as soon as the file is saved, and no request is lost. Run 1 again.
+     The change is loaded as soon as the file is saved, and no request is lost. Run 1 again;
+     git checkout examples/quickstart.lua undoes it.
 
   3. curl -X POST http://127.0.0.1:8082/stop
      Within a second bert fails his health check and the others go on without him. Run 1 again;

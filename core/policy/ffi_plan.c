@@ -65,6 +65,7 @@ tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_
 	if (!builds(vm)) {
 		unsigned i = vm->servers_seen++;
 
+		vm->all_servers_seen++;
 		return i < owner->count && tg_str_eq(owner->servers[i].server->name, name_text) &&
 		        tg_str_eq(owner->servers[i].server->address, address_text)
 		    ? (int)i
@@ -120,6 +121,20 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 		return index; /* libuv's codes are the negative errno */
 	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
 	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+bool
+tg_plan_complete(const struct tg_vm *vm)
+{
+	const struct tg_plan *plan = vm->config.plan;
+	unsigned servers = 0;
+
+	for (unsigned i = 0; i < plan->backend_count; i++)
+		servers += plan->backends[i].count;
+	return builds(vm) ||
+	    (vm->listeners_seen == plan->listener_count &&
+	        vm->backends_seen == plan->backend_count && vm->sinks_seen == plan->sink_count &&
+	        vm->all_servers_seen == servers);
 }
 
 int

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { FIRST_BUCKETS = 64, NUMBER_TEXT = 40 };
+enum { FIRST_BUCKETS = 64, NUMBER_TEXT = 40, SWEEP_MS = 1000 };
 
 struct entry {
 	struct entry *next;
@@ -23,6 +23,7 @@ struct table {
 	struct entry **buckets; /* under lock, like the rest */
 	size_t bucket_count;    /* a power of two */
 	size_t entry_count;
+	uint64_t next_sweep; /* ms: a full table is not searched for room more often */
 };
 
 struct tg_shared {
@@ -161,7 +162,7 @@ grow(struct table *table)
 	size_t count = table->bucket_count * 2;
 	struct entry **buckets;
 
-	if (table->entry_count < table->bucket_count)
+	if (table->entry_count < table->bucket_count || table->entry_count >= TG_SHARED_KEYS)
 		return;
 	sweep(table);
 	buckets = calloc(count, sizeof(struct entry *));
@@ -193,6 +194,10 @@ set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 		memcpy(copy, value.ptr, value.len);
 	copy[value.len] = '\0';
 	grow(table);
+	if (table->entry_count >= TG_SHARED_KEYS && now_ms() >= table->next_sweep) {
+		sweep(table);
+		table->next_sweep = now_ms() + SWEEP_MS;
+	}
 	link = find(table, key, hash);
 	entry = *link;
 	if (entry == NULL) {
@@ -287,8 +292,12 @@ tg_shared_incr(struct tg_shared *shared, int index, struct tg_str key, double by
 	} else {
 		int64_t left = ttl_ms;
 
-		if (entry != NULL)
-			left = entry->expires == 0 ? 0 : (int64_t)(entry->expires - now_ms());
+		if (entry != NULL && entry->expires == 0)
+			left = 0;
+		else if (entry != NULL) { /* never 0, which is for ever */
+			left = (int64_t)(entry->expires - now_ms());
+			left = left > 0 ? left : 1;
+		}
 		snprintf(text, sizeof(text), "n%.17g", *result);
 		code = set(table, key, tg_str_of(text), left);
 	}

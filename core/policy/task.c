@@ -255,7 +255,7 @@ tg_task_start(
 static void
 restart(struct tg_vm_timer *timer)
 {
-	if (!timer->vm->closing)
+	if (!timer->vm->closing && !timer->vm->retired)
 		tg_loop_timer_start(timer->vm->loop, &timer->timer, (uint64_t)timer->ms);
 }
 

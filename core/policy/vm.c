@@ -70,6 +70,9 @@ take_hooks(struct tg_vm *vm, lua_State *lua)
 	}
 }
 
+static const char incomplete[] =
+    "this configuration is not the same in every thread: one declares less than another";
+
 /* Under lua_cpcall: everything here may run out of memory. */
 static int
 boot(lua_State *lua)
@@ -88,6 +91,8 @@ boot(lua_State *lua)
 	push_arguments(vm, lua);
 	if (lua_pcall(lua, 1, 1, 1) != 0)
 		record_failure(vm, lua);
+	else if (lua_istable(lua, -1) && !tg_plan_complete(vm))
+		tg_ffi_plan_error(vm, incomplete, sizeof(incomplete) - 1);
 	else if (lua_istable(lua, -1))
 		take_hooks(vm, lua);
 	else if (!vm->failed)
@@ -160,6 +165,14 @@ tg_vm_start(
 	vm->engine = engine;
 	vm->watch = watch;
 	tg_vm_timers_start(vm);
+}
+
+void
+tg_vm_retire(struct tg_vm *vm)
+{
+	TG_CHECK(vm, TG_VM_MAGIC);
+	vm->retired = true;
+	tg_vm_timers_stop(vm);
 }
 
 void

@@ -81,8 +81,9 @@ struct tg_vm {
 	int hooks[TG_HOOK_COUNT];   /* registry references of the hook functions */
 
 	/* While it compares: how far it has come. */
-	unsigned listeners_seen, backends_seen, sinks_seen, servers_seen;
-	bool failed; /* an error was recorded */
+	unsigned listeners_seen, backends_seen, sinks_seen;
+	unsigned servers_seen, all_servers_seen; /* of the last backend; of all */
+	bool failed;                             /* an error was recorded */
 
 	/* From tg_vm_start on. */
 	struct tg_loop *loop;
@@ -92,6 +93,7 @@ struct tg_vm {
 	struct tg_link parked;   /* tasks that wait */
 	struct tg_task *current; /* the one that runs */
 	unsigned tasks_open;     /* tasks and sockets that still need the loop */
+	bool retired;            /* timers run no more */
 	bool closing;
 	void (*on_closed)(void *arg);
 	void *on_closed_arg;
@@ -116,6 +118,12 @@ void tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg);
 
 /* A task or socket has come to its end: frees a closing VM that was waiting for it. */
 void tg_vm_settled(struct tg_vm *vm);
+
+/* Another configuration takes over: timers run no more, what waits goes on to its end. */
+void tg_vm_retire(struct tg_vm *vm);
+
+/* Did this VM declare all that the control thread's did? (What it declared was compared.) */
+bool tg_plan_complete(const struct tg_vm *vm);
 
 /* Where the function behind a hook is defined; "?" when unknown. */
 const char *tg_vm_where(const struct tg_vm *vm, int hook, int index);

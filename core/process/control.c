@@ -270,6 +270,8 @@ tg_control_run(const struct tg_control_options *options)
 	tzset(); /* before there are threads: scripts ask for local times */
 	control.worker_count =
 	    options->workers > 0 ? options->workers : (unsigned)uv_available_parallelism();
+	if (control.worker_count > TG_WORKERS_MAX)
+		control.worker_count = TG_WORKERS_MAX;
 	control.started_ms = tg_clock_us() / 1000;
 	control.shared = tg_shared_new();
 	tg_registry_init(&control.registry, control.worker_count);

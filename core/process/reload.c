@@ -222,14 +222,25 @@ load_all(struct tg_reload *reload)
 /* --- listeners ---------------------------------------------------------------------------- */
 
 static bool
-is_new(const struct tg_control *control, struct tg_str address)
+names(const struct tg_plan *plan, struct tg_str address)
 {
-	const struct tg_plan *plan = control->plan;
-
 	for (unsigned i = 0; plan != NULL && i < plan->listener_count; i++)
 		if (tg_str_eq(plan->listeners[i].address, address))
-			return false;
-	return true;
+			return true;
+	return false;
+}
+
+/* The files of UNIX sockets that `old` listened on and `plan` (NULL: nothing) no longer does. */
+static void
+remove_sockets(const struct tg_plan *old, const struct tg_plan *plan)
+{
+	for (unsigned i = 0; old != NULL && i < old->listener_count; i++) {
+		const struct tg_plan_listener *listener = &old->listeners[i];
+
+		if (listener->addr.sa.sa_family == AF_UNIX &&
+		    listener->addr.un.sun_path[0] != '\0' && !names(plan, listener->address))
+			unlink(listener->addr.un.sun_path);
+	}
 }
 
 /* One descriptor per worker: bound for each with SO_REUSEPORT, shared for a UNIX socket. With
@@ -287,7 +298,7 @@ bind_new(struct tg_reload *reload)
 	char text[256];
 
 	for (unsigned i = 0; i < plan->listener_count; i++)
-		reload->port_count += is_new(reload->control, plan->listeners[i].address);
+		reload->port_count += !names(reload->control->plan, plan->listeners[i].address);
 	total = reload->port_count * reload->control->worker_count;
 	reload->ports = calloc(total + 1, sizeof(*reload->ports));
 	if (reload->ports == NULL)
@@ -298,7 +309,7 @@ bind_new(struct tg_reload *reload)
 		const struct tg_plan_listener *listener = &plan->listeners[i];
 		int err;
 
-		if (!is_new(reload->control, listener->address))
+		if (names(reload->control->plan, listener->address))
 			continue;
 		err = probe(&listener->addr);
 		if (err == 0)
@@ -341,6 +352,7 @@ commit(struct tg_reload *reload)
 
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
+	remove_sockets(control->plan, reload->plan);
 	if (control->plan != NULL)
 		tg_plan_put(control->plan);
 	control->plan = reload->plan;
@@ -455,6 +467,7 @@ tg_reload_fini(struct tg_control *control)
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
 	control->vm = NULL;
+	remove_sockets(control->plan, NULL);
 	if (control->plan != NULL)
 		tg_plan_put(control->plan);
 	control->plan = NULL;

@@ -121,6 +121,8 @@ run_switch(struct tg_message *message, void *receiver)
 			tg_log(TG_LOG_ERROR, "worker %u cannot accept on %.*s: %s", worker->index,
 			    (int)port->address.len, port->address.ptr, uv_strerror(err));
 	}
+	if (worker->engine.current != NULL)
+		tg_vm_retire(worker->engine.current->policy);
 	tg_vm_start(order->vm, &worker->loop, &worker->engine, &worker->watch);
 	tg_engine_switch(&worker->engine, &generation->shared);
 	free(order);

@@ -85,6 +85,18 @@ tg_reload_forget(struct tg_control *control, void *arg)
 			asker->done = NULL;
 }
 
+/* A descriptor that no worker got. `first`: it is worker 0's, who stands for the file too. */
+static void
+drop_port(const struct tg_new_port *port, bool first)
+{
+	const char *path = port->fd >= 0 && port->is_unix ? strchr(port->address.ptr, '/') : NULL;
+
+	if (port->fd >= 0)
+		close(port->fd);
+	if (first && path != NULL)
+		unlink(path);
+}
+
 static void
 free_reload(struct tg_reload *reload)
 {
@@ -92,8 +104,7 @@ free_reload(struct tg_reload *reload)
 
 	for (unsigned i = 0;
 	     reload->ports != NULL && i < reload->port_count * control->worker_count; i++)
-		if (reload->ports[i].fd >= 0)
-			close(reload->ports[i].fd);
+		drop_port(&reload->ports[i], i < reload->port_count);
 	for (unsigned i = 0; reload->worker_vms != NULL && i < control->worker_count; i++)
 		if (reload->worker_vms[i] != NULL)
 			tg_vm_close(reload->worker_vms[i], NULL, NULL);

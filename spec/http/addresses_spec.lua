@@ -49,6 +49,33 @@ describe("a listener", function()
         assert.equal("ok", get({ path = h.dir() .. "/front.sock" }, "/").body)
     end)
 
+    it("leaves no file of a UNIX socket behind, neither at a reload nor at its end", function()
+        local text = [[
+            local tide = require "tidegate"
+            local answer = function(req) return req:respond(200, "here\n") end
+            tide.listen("${listen}", { route = answer })
+            tide.listen("unix:${dir}/%s.sock", { route = answer })
+            %s
+        ]]
+        local function exists(name)
+            local path = ("%s/%s.sock"):format(h.dir(), name)
+            return os.rename(path, path) == true
+        end
+        local gate = tidegate(text:format("one", ""))
+        assert.is_true(exists "one")
+
+        gate:reload(text:format("two", ""))
+        assert.is_false(exists "one")
+        assert.is_true(exists "two")
+
+        gate:reload(text:format("three", "tide.listen('unix:/nowhere/at/all.sock', { route = answer })"))
+        assert.is_false(exists "three")
+        assert.is_true(exists "two")
+
+        gate:stop()
+        assert.is_false(exists "two")
+    end)
+
     it("can be at all addresses, IPv4 and IPv6", function()
         local server = origin { body = "ok" }
         local port = h.free_port()

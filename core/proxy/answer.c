@@ -81,6 +81,7 @@ tg_answer_write(struct tg_req *req)
 	if (parts[0].ptr == NULL)
 		return TG_HTTP_MEMORY;
 	req->head_sent = true;
+	tg_client_watch(req->client);
 	req->view.status = req->out.status;
 	return tg_relay_to_client(req, parts, 2);
 }

@@ -13,7 +13,8 @@ enum {
 	LINGER_MS = 2000,
 	LINGER_BYTES = 1024 * 1024,
 	/* A client that ended its side may still read (RFC 9112 §9.6 allows it) or may be gone:
-	 * only writing would tell. A quick answer is still delivered; a slow request is cancelled. */
+	 * only writing would tell. An answer that begins soon is still delivered, all of it; a slow
+	 * request is cancelled. */
 	HALF_CLOSED_MS = 500,
 	/* So many body bytes count as progress: fewer within the timeout is a slow attack. */
 	PROGRESS_BYTES = 1024,
@@ -133,8 +134,10 @@ tg_client_watch(struct tg_client *client)
 	struct tg_req *req = client->req;
 	bool expected;
 
-	if (client->state != TG_CLIENT_BUSY || client->half_closed || !req->head_done)
+	if (client->state != TG_CLIENT_BUSY || !req->head_done)
 		return;
+	if (client->half_closed && !req->head_sent)
+		return; /* on_end has set it */
 	expected = !tg_conn_drained(&client->conn) ||
 	    (!req->in_done && !client->conn.paused && (req->sending || req->discard));
 	if (!expected) {
@@ -173,7 +176,8 @@ on_end(struct tg_conn *conn, int status)
 		return;
 	}
 	client->half_closed = true;
-	start_timer(client, HALF_CLOSED_MS);
+	if (!req->head_sent)
+		start_timer(client, HALF_CLOSED_MS);
 }
 
 static void
@@ -185,7 +189,7 @@ on_timer(struct tg_timer *timer)
 	TG_CHECK(client, CLIENT_MAGIC);
 	if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
-	else if (client->half_closed)
+	else if (client->half_closed && !req->head_sent)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)
 		tg_req_end(req,

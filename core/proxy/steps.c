@@ -313,6 +313,7 @@ tg_step_response(struct tg_req *req)
 		return end(req, TG_END_MEMORY);
 	req->relaying = true;
 	req->head_sent = true;
+	tg_client_watch(req->client);
 	req->step = tg_step_relay;
 	if (req->out.framing == TG_FRAMING_NONE ||
 	    (req->out.framing == TG_FRAMING_LENGTH && req->out.length == 0))

@@ -254,3 +254,23 @@ describe("a response that is cut off", function()
         assert.is_true(not res or res.status ~= 200 or not res.complete)
     end)
 end)
+
+describe("a client that has ended its side", function()
+    it("still gets all of an answer that has begun", function()
+        local server = h.origin {}
+        function server.handler(conn)
+            conn:send "HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\n"
+            for _ = 1, 8 do
+                h.settles(function() end, 0.1)
+                conn:send "0123456789"
+            end
+        end
+        local gate = h.tidegate { servers = { server } }
+        local client = h.raw(gate)
+        client:send(h.request_text {})
+        client:shutdown()
+        local res = client:read_response()
+        assert.is_true(res.complete)
+        assert.equal(80, #res.body)
+    end)
+end)

@@ -72,8 +72,8 @@ describe("a good configuration", function()
             assert.equal("/", path:sub(1, 1))
             names[i] = path:match("[^/]+/[^/]+$"):gsub("^lua_[^/]+/", "")
         end
-        assert.same({ "gate.lua", "log/json.lua", "balance/roundrobin.lua", "sticky/cookie.lua", "check/tcp.lua",
-            "retry/default.lua" }, names)
+        assert.same({ "gate.lua", "log/json.lua", "tidegate/logtext.lua", "balance/roundrobin.lua",
+            "sticky/cookie.lua", "check/tcp.lua", "retry/default.lua" }, names)
     end)
 end)
 

@@ -251,6 +251,19 @@ a_full_table_refuses_new_keys_only(void **state)
 	assert_int_equal(put_number(TG_SHARED_KEYS, 0), 0);
 }
 
+/* As the counters of a rate limit do: a new key for each client and second, each for a while. */
+static void
+a_table_full_of_keys_whose_time_is_over_has_room(void **state)
+{
+	uint32_t number = 0;
+
+	for (uint32_t i = 0; i < TG_SHARED_KEYS; i++)
+		assert_int_equal(put_number(number++, 1), 0);
+	pass_ms(1);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(put_number(number++, 0), 0);
+}
+
 enum { THREADS = 4, ROUNDS = 5000 };
 
 static void *
@@ -298,6 +311,7 @@ main(void)
 		TEST(incr_refuses_what_is_no_number_and_leaves_it),
 		TEST(many_keys_are_all_found_again),
 		TEST(a_full_table_refuses_new_keys_only),
+		TEST(a_table_full_of_keys_whose_time_is_over_has_room),
 		TEST(threads_that_count_lose_nothing),
 	};
 

@@ -139,7 +139,8 @@ tg_client_watch(struct tg_client *client)
 	if (client->half_closed && !req->head_sent)
 		return; /* on_end has set it */
 	expected = !tg_conn_drained(&client->conn) ||
-	    (!req->in_done && !client->conn.paused && (req->sending || req->discard));
+	    (!req->in_done && !client->conn.paused && (req->sending || req->discard) &&
+	        !tg_req_awaits_continue(req));
 	if (!expected) {
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
 	} else if (!tg_timer_active(&client->timer) || client->progress >= PROGRESS_BYTES) {

@@ -128,6 +128,13 @@ void tg_req_attempt_failed(struct tg_req *req, enum tg_end kind);
  * whole? */
 bool tg_req_safe(const struct tg_req *req);
 
+/* Has the client neither sent of its body nor been told to (RFC 9110 §10.1.1)? */
+static inline bool
+tg_req_awaits_continue(const struct tg_req *req)
+{
+	return req->in.expect_continue && req->view.bytes_in == 0 && !req->out_started;
+}
+
 void tg_requests_fini(struct tg_engine *engine);
 
 #endif

@@ -252,6 +252,7 @@ relay_interim(struct tg_req *req)
 	tg_http1_response_init(
 	    &req->out_codec, &req->listener->limits, &req->out, (enum tg_method)req->in.method_id);
 	req->step = tg_step_await;
+	tg_client_watch(req->client); /* it may have waited for this to send its body */
 	return TG_NEXT_WAIT;
 }
 

@@ -30,14 +30,15 @@ void
 tg_upstream_watch(struct tg_upstream *up)
 {
 	struct tg_req *req = up->req;
-	bool expected;
+	bool owes;
 
 	if (req == NULL || !up->connected)
 		return;
-	/* It owes us bytes, or room for ours; not while we or the client are the slow ones. */
-	expected =
-	    !up->conn.paused && (req->in_done || !tg_conn_drained(&up->conn)) && !req->out_done;
-	start_timer(up, expected ? req->backend->options.server_ms : 0);
+	/* It owes us bytes, or room for ours, or leave to send the body; not while we or the client
+	 * are the slow ones. */
+	owes = req->in_done || !tg_conn_drained(&up->conn) || tg_req_awaits_continue(req);
+	owes = owes && !up->conn.paused && !req->out_done;
+	start_timer(up, owes ? req->backend->options.server_ms : 0);
 }
 
 /* --- the response ------------------------------------------------------------------------- */

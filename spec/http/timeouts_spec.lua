@@ -213,3 +213,28 @@ describe("a server", function()
         assert.is_true(gate:server("a").failures >= 1)
     end)
 end)
+
+describe("a body that is sent only when the server agrees", function()
+    local ASKS = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+
+    local function ask(handler)
+        local server = h.origin { handler = handler }
+        local gate = h.tidegate {
+            servers = { server }, timeout = { server = "300ms" }, listen = { timeout = { client = "600ms" } },
+        }
+        local client = h.raw(gate)
+        client:send(ASKS)
+        return client:read_response().status
+    end
+
+    it("is the server's turn until it does: 504", function()
+        assert.equal(504, ask(function(conn) conn:read_until_close() end))
+    end)
+
+    it("is the client's turn then: 408", function()
+        assert.equal(408, ask(function(conn)
+            conn:send "HTTP/1.1 100 Continue\r\n\r\n"
+            conn:read_until_close()
+        end))
+    end)
+end)

@@ -156,17 +156,26 @@ parse(char **argv, const char *allowed, const char *help)
 	return args;
 }
 
-/* The absolute path of a file or directory that must be readable; static memory per `which`. */
+/* The absolute path of a file or directory that must be readable; static memory per `which`.
+ * Links stay: where they lead is looked up at each reload anew. */
 static const char *
 absolute(const char *path, int which)
 {
-	static char resolved[2][PATH_MAX];
+	static char absolute[2][PATH_MAX];
+	char here[PATH_MAX] = "";
+	int len;
 
-	if (realpath(path, resolved[which]) == NULL || access(resolved[which], R_OK) != 0) {
+	if (access(path, R_OK) != 0 || (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)) {
 		fprintf(stderr, "tidegate: cannot read %s: %s\n", path, strerror(errno));
 		exit(EXIT_USAGE);
 	}
-	return resolved[which];
+	while (strncmp(path, "./", 2) == 0)
+		path += 2;
+	len = snprintf(absolute[which], PATH_MAX, "%s%s%s", here,
+	    here[0] == '\0' || strcmp(here, "/") == 0 ? "" : "/", path);
+	if (len >= PATH_MAX)
+		fail("the path %s is too long", path);
+	return absolute[which];
 }
 
 static struct tg_control_options

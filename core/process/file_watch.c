@@ -2,12 +2,22 @@
 
 #include <libgen.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-#include "base/log.h"
 #include "process/reload.h"
 
-/* Editors write a file in several steps: reload once, when they have done. */
-enum { SETTLE_MS = 50 };
+/* Editors write a file in several steps: reload once, when they have done. What the kernel's events
+ * do not tell (a link that leads elsewhere, a directory that was replaced or is mounted from afar)
+ * is found by looking at each file every second. */
+enum { SETTLE_MS = 50, LOOK_MS = 1000 };
+
+/* Enough of a file to see that it is another one, or was changed. */
+struct look {
+	dev_t device;
+	ino_t inode; /* 0: not there */
+	off_t size;
+	struct timespec changed;
+};
 
 struct directory {
 	uv_fs_event_t event; /* first: the close callback frees this */
@@ -20,9 +30,45 @@ struct tg_file_watch {
 	struct tg_control *control;
 	struct tg_link directories;
 	struct tg_timer settle;
+	struct tg_timer look;
 	struct tg_str *files;
+	struct look *looks; /* of each file, when it was read */
 	unsigned count;
 };
+
+static struct look
+look_at(const char *path)
+{
+	struct stat now;
+
+	if (stat(path, &now) != 0)
+		return (struct look){ .inode = 0 };
+	return (struct look){ now.st_dev, now.st_ino, now.st_size, now.st_mtim };
+}
+
+static bool
+same(const struct look *a, const struct look *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	    a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static void
+on_look(struct tg_timer *timer)
+{
+	struct tg_file_watch *watch = tg_container_of(timer, struct tg_file_watch, look);
+	bool changed = false;
+
+	for (unsigned i = 0; watch->looks != NULL && i < watch->count; i++) {
+		struct look now = look_at(watch->files[i].ptr);
+
+		changed |= !same(&now, &watch->looks[i]);
+		watch->looks[i] = now;
+	}
+	if (changed && !tg_timer_active(&watch->settle))
+		tg_loop_timer_start(&watch->control->loop, &watch->settle, SETTLE_MS);
+	tg_loop_timer_start(&watch->control->loop, timer, LOOK_MS);
+}
 
 static void
 on_settled(struct tg_timer *timer)
@@ -88,10 +134,8 @@ watch_directory(struct tg_file_watch *watch, const char *path)
 	tg_list_push_back(&watch->directories, &directory->link);
 	uv_fs_event_init(&watch->control->loop.uv, &directory->event);
 	err = uv_fs_event_start(&directory->event, on_event, path, 0);
-	if (err != 0) {
-		tg_log(TG_LOG_WARNING, "cannot watch %s: %s", path, uv_strerror(err));
+	if (err != 0) /* the look goes on all the same */
 		close_directory(directory);
-	}
 }
 
 static void
@@ -100,6 +144,8 @@ forget_files(struct tg_file_watch *watch)
 	for (unsigned i = 0; i < watch->count; i++)
 		free((char *)(uintptr_t)watch->files[i].ptr);
 	free(watch->files);
+	free(watch->looks);
+	watch->looks = NULL;
 	watch->files = NULL;
 	watch->count = 0;
 }
@@ -115,6 +161,8 @@ tg_file_watch_set(struct tg_control *control, const struct tg_plan *plan)
 		watch->control = control;
 		tg_link_init(&watch->directories);
 		tg_timer_init(&watch->settle, on_settled);
+		tg_timer_init(&watch->look, on_look);
+		tg_loop_timer_start(&control->loop, &watch->look, LOOK_MS);
 		control->file_watch = watch;
 	}
 	forget_files(watch);
@@ -129,6 +177,9 @@ tg_file_watch_set(struct tg_control *control, const struct tg_plan *plan)
 		watch_directory(watch, dirname(path));
 		free(path);
 	}
+	watch->looks = calloc(watch->count + 1, sizeof(*watch->looks));
+	for (unsigned i = 0; watch->looks != NULL && i < watch->count; i++)
+		watch->looks[i] = look_at(watch->files[i].ptr);
 }
 
 void
@@ -139,6 +190,7 @@ tg_file_watch_stop(struct tg_control *control)
 	if (watch == NULL)
 		return;
 	tg_loop_timer_stop(&control->loop, &watch->settle);
+	tg_loop_timer_stop(&control->loop, &watch->look);
 	while (!tg_list_empty(&watch->directories))
 		close_directory(tg_container_of(watch->directories.next, struct directory, link));
 	forget_files(watch);

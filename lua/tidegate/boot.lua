@@ -49,7 +49,10 @@ end
 -- as the user knows them. `require` itself says what was not found.
 local function search(name)
     local path, tried = package.searchpath(name, package.path)
-    if not path then return tried end
+    if not path then -- when it appears, the next attempt may succeed
+        for candidate in tried:gmatch("no file '([^']*)'") do plan.read_file(files.absolute(candidate)) end
+        return tried
+    end
     local text, err = files.read(path)
     if not text then error(("%s:1: cannot be read: %s"):format(files.display(path), err), 0) end
     plan.read_file(files.absolute(path))

@@ -134,6 +134,7 @@ tg_req_start(struct tg_req *req)
 	req->head_at = tg_loop_now(req->engine->loop);
 	req->view.head_ms = (int32_t)(req->head_at - req->began);
 	req->view.method = req->in.method;
+	req->asked_host = req->in.host;
 	req->view.version = req->in.major * 10 + req->in.minor;
 	tg_req_refresh(req);
 	req->in_done = req->in.framing == TG_FRAMING_NONE ||

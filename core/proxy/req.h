@@ -55,6 +55,8 @@ struct tg_req {
 	/* The request, from the client. */
 	struct tg_arena arena;
 	struct tg_head in;
+	struct tg_str
+	    asked_host; /* host[:port] that the client asked for, whatever a script made of it */
 	struct tg_http1 in_codec;
 	bool head_done;
 	bool in_done;   /* all of its body was read */

@@ -161,8 +161,8 @@ add_forwarded(struct tg_req *req)
 	if (err == 0)
 		err = tg_head_set(head, TG_STR("X-Forwarded-Proto"),
 		    req->view.secure ? TG_STR("https") : TG_STR("http"));
-	if (err == 0 && head->host.len > 0)
-		err = tg_head_set(head, TG_STR("X-Forwarded-Host"), head->host);
+	if (err == 0 && req->asked_host.len > 0)
+		err = tg_head_set(head, TG_STR("X-Forwarded-Host"), req->asked_host);
 	return err;
 }
 

@@ -142,3 +142,20 @@ describe("the head of a response", function()
         assert.equal("2", headers["X-Other"])
     end)
 end)
+
+describe("X-Forwarded-Host", function()
+    it("is the host that the client asked for, also when a script has written another", function()
+        local server = h.origin {}
+        local gate = h.tidegate([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${web}" } } })
+            tide.listen("${listen}", { forwarded_for = true, route = function(req)
+                req.host = "inner.example"
+                return web
+            end })
+        ]], { web = server })
+        h.get(gate, "/", { host = "outer.example:81" })
+        assert.equal("inner.example", server.seen[1].headers.host)
+        assert.equal("outer.example:81", server.seen[1].headers["x-forwarded-host"])
+    end)
+end)

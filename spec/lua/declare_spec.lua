@@ -68,12 +68,14 @@ describe("a good configuration", function()
 
     it("names every file that was read", function()
         local names = {}
-        for i, path in ipairs(gate.files) do
+        for _, path in ipairs(gate.files) do
             assert.equal("/", path:sub(1, 1))
-            names[i] = path:match("[^/]+/[^/]+$"):gsub("^lua_[^/]+/", "")
+            local name = path:match("[^/]+/[^/]+$"):gsub("^lua_[^/]+/", "")
+            -- what scripts share is read too, but is not the configuration's business
+            if not name:match("^tidegate/") then names[#names + 1] = name end
         end
-        assert.same({ "gate.lua", "log/json.lua", "tidegate/logtext.lua", "balance/roundrobin.lua",
-            "sticky/cookie.lua", "check/tcp.lua", "retry/default.lua" }, names)
+        assert.same({ "gate.lua", "log/json.lua", "balance/roundrobin.lua", "sticky/cookie.lua", "check/tcp.lua",
+            "retry/default.lua" }, names)
     end)
 end)
 

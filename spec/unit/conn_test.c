@@ -30,7 +30,7 @@ static struct consumer {
 
 	char *got;
 	size_t got_len;
-	int offers, connects, ends, drains, closes;
+	int offers, connects, ends, drains, write_failures, closes;
 	int connect_status, end_status;
 } consumer;
 
@@ -99,7 +99,30 @@ on_closed(struct tg_conn *conn)
 	consumer.closes++;
 }
 
-static const struct tg_conn_ops ops = { on_connect, on_data, on_end, on_drain, on_closed };
+static void
+on_write_failed(struct tg_conn *conn)
+{
+	assert_false(conn->closing);
+	consumer.write_failures++;
+}
+
+static const struct tg_conn_ops ops = {
+	.on_connect = on_connect,
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_drain = on_drain,
+	.on_closed = on_closed,
+};
+
+/* The same for one that wants to know of a failed write before the end. */
+static const struct tg_conn_ops ops_of_the_curious = {
+	.on_connect = on_connect,
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_drain = on_drain,
+	.on_write_failed = on_write_failed,
+	.on_closed = on_closed,
+};
 
 /* --- one turn at a time ------------------------------------------------------------------- */
 
@@ -589,6 +612,44 @@ what_the_peer_had_sent_is_read_before_a_failed_write_is_told(void **state)
 	free(bytes);
 }
 
+static void
+a_paused_reader_can_be_told_of_a_failed_write_and_still_read(void **state)
+{
+	char *bytes = new_bytes(PIECE);
+	struct tg_str part = { bytes, PIECE };
+
+	open_pair();
+	consumer.conn.ops = &ops_of_the_curious;
+	tg_conn_pause(&consumer.conn);
+	while (tg_conn_drained(&consumer.conn))
+		assert_int_equal(tg_conn_write(&consumer.conn, &part, 1), 0);
+	assert_int_equal(peer_send("early answer", 12), 12);
+	peer_close(false);
+	UNTIL(consumer.write_failures == 1);
+	assert_int_equal(consumer.ends, 0);
+	tg_conn_resume(&consumer.conn);
+	UNTIL(consumer.ends == 1);
+	assert_int_equal(consumer.got_len, 12);
+	assert_int_equal(consumer.write_failures, 1);
+	free(bytes);
+}
+
+static void
+a_write_may_have_any_size(void **state)
+{
+	char *bytes = new_bytes(BIG);
+	struct tg_str parts[2] = { { bytes, BIG / 2 + 1 }, { bytes + BIG / 2 + 1, BIG / 2 - 1 } };
+	size_t taken = 0;
+
+	open_pair();
+	assert_int_equal(tg_conn_write(&consumer.conn, parts, 2), 0);
+	memset(bytes, '#', BIG);
+	UNTIL((peer_take(&taken, SIZE_MAX), taken == BIG));
+	UNTIL(consumer.drains == 1);
+	nothing_more_comes();
+	free(bytes);
+}
+
 /* --- closing ------------------------------------------------------------------------------ */
 
 static void
@@ -760,6 +821,8 @@ main(void)
 		TEST(a_write_to_a_peer_that_is_gone_fails),
 		TEST(a_queued_write_that_fails_comes_as_the_end),
 		TEST(what_the_peer_had_sent_is_read_before_a_failed_write_is_told),
+		TEST(a_paused_reader_can_be_told_of_a_failed_write_and_still_read),
+		TEST(a_write_may_have_any_size),
 		TEST(after_a_close_inside_on_data_nothing_comes),
 		TEST(after_a_close_inside_on_end_nothing_comes),
 		TEST(after_a_close_inside_on_drain_nothing_comes),

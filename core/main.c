@@ -250,6 +250,26 @@ put_quoted(FILE *out, const char *text)
 	fputc('"', out);
 }
 
+/* A server is called by its address, as far as that may be a name: brackets go, a slash is a dash. */
+static void
+put_server(FILE *out, const char *address)
+{
+	char *name = strdup(address);
+	size_t len = 0;
+
+	for (const char *c = address; name != NULL && *c != '\0'; c++)
+		if (*c != '[' && *c != ']')
+			name[len++] = *c == '/' ? '-' : *c;
+	if (name != NULL)
+		name[len] = '\0';
+	fputs(" { ", out);
+	put_quoted(out, name != NULL ? name : address);
+	fputs(", ", out);
+	put_quoted(out, address);
+	fputs(" },", out);
+	free(name);
+}
+
 static int
 command_proxy(char **argv)
 {
@@ -268,13 +288,8 @@ command_proxy(char **argv)
 	fputs("local tide = require 'tidegate'\ntide.listen(", out);
 	put_quoted(out, args.words[0]);
 	fputs(", { route = tide.backend('servers', { check = { 'tcp' }, servers = {", out);
-	for (int i = 1; i < args.count; i++) {
-		fputs(" { ", out);
-		put_quoted(out, args.words[i]);
-		fputs(", ", out);
-		put_quoted(out, args.words[i]);
-		fputs(" },", out);
-	}
+	for (int i = 1; i < args.count; i++)
+		put_server(out, args.words[i]);
 	fputs(" } }) })\n", out);
 	if (fclose(out) != 0)
 		return 1;

@@ -5,13 +5,15 @@
 #include "base/log.h"
 #include "net/resolve.h"
 
-enum { AGAIN_MS = 30000, READY_MS = 3000 };
+/* A name that did not resolve is looked up again soon, since its server is of no use till then. */
+enum { AGAIN_MS = 30000, SOON_MS = 2000, READY_MS = 3000 };
 
 struct job {
 	struct tg_link link;
 	struct tg_resolver *resolver;
 	struct tg_server *server; /* counted */
 	struct tg_resolve *lookup;
+	bool quiet; /* it was said already that the name does not resolve */
 };
 
 static void
@@ -51,7 +53,7 @@ on_done(void *arg, int status, const struct tg_addr *addr)
 	bool first = atomic_load(&server->addr) == NULL;
 
 	if (status != 0) {
-		if (first)
+		if (first && !job->quiet)
 			tg_log(TG_LOG_WARNING, "backend %s: server %s: %s does not resolve: %s",
 			    server->backend.ptr, server->name.ptr, server->host.ptr,
 			    uv_strerror(status));
@@ -64,13 +66,14 @@ on_done(void *arg, int status, const struct tg_addr *addr)
 }
 
 static void
-begin(struct tg_resolver *resolver, struct tg_server *server)
+begin(struct tg_resolver *resolver, struct tg_server *server, bool quiet)
 {
 	struct job *job = calloc(1, sizeof(*job));
 
 	if (job == NULL)
 		return;
 	job->resolver = resolver;
+	job->quiet = quiet;
 	job->server = tg_server_get(server);
 	tg_link_init(&job->link);
 	tg_list_push_back(&resolver->jobs, &job->link);
@@ -90,14 +93,14 @@ in_flight(const struct tg_resolver *resolver, const struct tg_server *server)
 }
 
 static void
-look_up(struct tg_resolver *resolver, bool all)
+look_up(struct tg_resolver *resolver, bool all, bool quiet)
 {
 	for (unsigned i = 0; i < resolver->registry->server_count; i++) {
 		struct tg_server *server = resolver->registry->servers[i];
 
 		if (server->host.ptr != NULL && (all || atomic_load(&server->addr) == NULL) &&
 		    !in_flight(resolver, server))
-			begin(resolver, server);
+			begin(resolver, server, quiet);
 	}
 }
 
@@ -106,8 +109,9 @@ on_again(struct tg_timer *timer)
 {
 	struct tg_resolver *resolver = tg_container_of(timer, struct tg_resolver, again);
 
-	look_up(resolver, true);
-	tg_loop_timer_start(resolver->loop, &resolver->again, AGAIN_MS);
+	resolver->turn = (resolver->turn + 1) % (AGAIN_MS / SOON_MS);
+	look_up(resolver, resolver->turn == 0, resolver->turn != 0);
+	tg_loop_timer_start(resolver->loop, &resolver->again, SOON_MS);
 }
 
 static void
@@ -123,7 +127,7 @@ tg_resolver_init(struct tg_resolver *resolver, struct tg_loop *loop, struct tg_r
 	tg_link_init(&resolver->jobs);
 	tg_timer_init(&resolver->again, on_again);
 	tg_timer_init(&resolver->limit, on_limit);
-	tg_loop_timer_start(loop, &resolver->again, AGAIN_MS);
+	tg_loop_timer_start(loop, &resolver->again, SOON_MS);
 }
 
 void
@@ -131,7 +135,7 @@ tg_resolver_wait(struct tg_resolver *resolver, void (*ready)(void *arg), void *a
 {
 	resolver->ready = ready;
 	resolver->arg = arg;
-	look_up(resolver, false);
+	look_up(resolver, false, false);
 	if (tg_list_empty(&resolver->jobs))
 		tell_ready(resolver);
 	else

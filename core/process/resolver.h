@@ -13,6 +13,7 @@ struct tg_resolver {
 	struct tg_registry *registry;
 	struct tg_link jobs; /* lookups in flight */
 	struct tg_timer again;
+	unsigned turn;            /* of `again`: every so many turns all names are looked up */
 	struct tg_timer limit;    /* for `ready` */
 	void (*ready)(void *arg); /* all first lookups are done, or took too long */
 	void *arg;

@@ -153,8 +153,9 @@ int tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size
 /* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
  * ms after the end of the last call. Only in the thread that should run it. */
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
-/* Where the function behind a hook is defined, "file:line", for the watchdog's message. `index`:
- * of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer. */
+/* Where the function behind a hook is defined, "file:line", for errors and the guard's message.
+ * `index`: of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer; the
+ * listener's own response function is RESPONSE with -1 - listener. */
 int tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len);
 /* The file was read to load this configuration: --watch looks at it. */
 int tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len);

@@ -51,7 +51,10 @@ pick(struct tg_req *req)
 static enum tg_hook_result
 response(struct tg_req *req)
 {
-	return start(prepare(req), TG_HOOK_RESPONSE, req->view.backend, req);
+	bool own = req->listener->options.has_response;
+
+	return start(prepare(req), TG_HOOK_RESPONSE,
+	    own ? -1 - req->view.listener_index : req->view.backend, req);
 }
 
 static enum tg_hook_result

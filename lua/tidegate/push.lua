@@ -74,6 +74,7 @@ local function push_listener(listener)
     checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
         ("listener %q"):format(listener.address))
     tell_where("TG_HOOK_ROUTE", listener.index, listener.route)
+    tell_where("TG_HOOK_RESPONSE", -1 - listener.index, listener.response)
     tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.log and plan.log.line)
 end
 

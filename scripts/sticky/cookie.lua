@@ -1,161 +1,186 @@
--- cookie: a client stays with the server that a cookie names.
--- As HAProxy's `cookie NAME insert indirect nocache`: we set the cookie, and set it again only
--- when the server that has really answered is not the one that it names. With `indirect` servers
--- never see it. A cookie that names a server which is down is not an error: another one answers
--- and the cookie is rewritten. Nothing is stored on our side, so a restart forgets nobody.
+-- cookie: a client stays with the server that a cookie names, as with HAProxy's `cookie`.
+-- Nothing is stored on our side, so a restart forgets nobody. A cookie that names a server which
+-- is down is not an error: another one answers, and the client is given its cookie.
+--   insert   the cookie is ours. We set it when the server that has really answered is not the
+--            one that the client's cookie names; maxidle and maxlife write dates into it.
+--   rewrite  the servers set it, when they think fit; we only put their name into it.
+--   prefix   it is a cookie of the servers'; "A~" before its value is only between us and the client.
+local dates = require "tidegate.cookiedate"
+local setup = require "tidegate.cookiesetup"
+local text = require "tidegate.cookietext"
+
 local M = {}
 
 M.options = {
     name = { "string", default = "SERVERID" },
-    mode = { "string", values = { "insert" }, default = "insert" },
+    mode = { "string", values = { "insert", "rewrite", "prefix" }, default = "insert" },
     indirect = { "boolean", default = false }, -- hide the cookie from the servers
+    preserve = { "boolean", default = false }, -- a server that sets it itself has the last word
+    -- with mode = "insert" only:
     nocache = { "boolean", default = false }, -- an answer that sets it is not for shared caches
-    path = { "string", default = "/" },
+    postonly = { "boolean", default = false }, -- set it in answers to POST only
+    maxidle = { "duration", min = 1 }, -- how long a client may stay away
+    maxlife = { "duration", min = 1 }, -- how long it may stay with one server
+    path = { "string" }, -- default: "/"
     domain = { "string" }, -- default: the host that the client asked
     httponly = { "boolean", default = false }, -- not for the page's scripts
     secure = { "boolean", default = false }, -- over TLS only
     samesite = { "string", values = { "strict", "lax", "none" } },
 }
 
--- Where the value that the client presented is kept until the response: in req.ctx. The Cookie
--- field no longer has it then.
-local PRESENTED = "sticky/cookie"
+M.now = os.time
 
-local SAME_SITE = { strict = "Strict", lax = "Lax", none = "None" }
-local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$" -- RFC 9110 section 5.6.2
-local VALUE = "^[^%z\1-\32\",;\\\127-\255]+$" -- RFC 6265 section 4.1.1: cookie-octets
+-- What is known of a request's cookie, in req.ctx: `server` that it names, `last` and `first` date,
+-- and HAProxy's two letters for the log: `request` and `response`.
+local SEEN = "sticky/cookie"
+local NOTHING = {}
 
-local SPACE, TAB, SEMICOLON = 32, 9, 59
+local FUTURE = 86400 -- a date further ahead than these seconds is no date: some clock was wrong
 
--- ---- at load ---------------------------------------------------------------------------
+-- ---- the request -----------------------------------------------------------------------
 
-local function fail(text, ...)
-    error(text:format(...), 0)
+local function is_over(date, limit, now)
+    return date and limit and (now - date > limit or date - now > FUTURE)
 end
 
-local function check(options)
-    if not options.name:find(TOKEN) then
-        fail('option "name" must be a cookie name (letters, digits, "-", "_", …), not "%s"',
-            options.name)
+-- What a value says: HAProxy's letter (Valid, Down, Invalid, Old, Expired), the server, its dates.
+local function judge(self, value)
+    local id, last, first
+    if self.mode == "prefix" then
+        id = value:match("^([^~]*)~") or value
+    else
+        id, last, first = dates.split(value)
     end
-    if not options.path:find("^/[\32-\58\60-\126]*$") then
-        fail('option "path" must begin with "/" and have no ";" or control characters')
+    if last or first then
+        local now = M.now()
+        if is_over(first, self.maxlife, now) then return "O" end
+        if is_over(last, self.maxidle, now) then return "E" end
     end
-    if options.domain and not options.domain:find("^[%w.-]+$") then
-        fail('option "domain" must be a host name, not "%s"', options.domain)
-    end
-    if options.samesite == "none" and not options.secure then
-        fail('option "samesite" = "none" needs secure = true: browsers drop the cookie otherwise')
-    end
+    local server = self.by_value[id]
+    return server and (server.usable and "V" or "D") or "I", server, last, first
 end
 
-local function attributes(options)
-    return "; Path=" .. options.path
-        .. (options.domain and "; Domain=" .. options.domain or "")
-        .. (options.httponly and "; HttpOnly" or "")
-        .. (options.secure and "; Secure" or "")
-        .. (options.samesite and "; SameSite=" .. SAME_SITE[options.samesite] or "")
-end
-
--- value → server and server → value.
-local function values_of(servers)
-    local by_value, value_of = {}, {}
-    for i = 1, #servers do
-        local server = servers[i]
-        local value = server.cookie or server.name
-        if not value:find(VALUE) then
-            fail('server "%s": "%s" cannot be the value of a cookie; give it another with cookie = …',
-                server.name, value)
-        end
-        if by_value[value] then
-            fail('servers "%s" and "%s" have the same cookie "%s"',
-                by_value[value].name, server.name, value)
-        end
-        by_value[value], value_of[server] = server, value
-    end
-    return by_value, value_of
-end
-
--- ---- the fields ------------------------------------------------------------------------
-
--- The value of a Cookie field without the pairs that begin with `pair` ("NAME="), every other
--- byte as it was; the same string when there is none. One pass, whatever a client may send.
-local function without(value, pair)
-    local parts, run, from = nil, 1, 1 -- `run`: where the bytes begin that are not yet in `parts`
-    while true do
-        local first = value:find(pair, from, true)
-        if not first then break end
-        local before = first - 1
-        while before >= run and (value:byte(before) == SPACE or value:byte(before) == TAB) do
-            before = before - 1
-        end
-        if before < run then -- the first of those that are left: goes with the ";" behind it
-            parts = parts or {}
-            run = (value:find(";", first, true) or #value) + 1
-            while value:byte(run) == SPACE or value:byte(run) == TAB do run = run + 1 end
-            from = run
-        elseif value:byte(before) == SEMICOLON then -- goes with the ";" before it
-            parts = parts or {}
-            parts[#parts + 1] = value:sub(run, before - 1)
-            run = value:find(";", first, true) or #value + 1
-            from = run
-        else
-            from = first + 1 -- the end of a longer name, or inside a value
+-- Browsers send several of one name when these have different paths: the first that names a server
+-- which can be used wins, then the first that names one which cannot.
+local function look(self, req, value)
+    local letter, server, last, first = judge(self, value)
+    if letter ~= "V" then
+        for name, other in req:each_cookie() do
+            if name == self.name then
+                local l, s, a, b = judge(self, other)
+                if l == "V" or l == "D" and letter ~= "D" then letter, server, last, first = l, s, a, b end
+                if l == "V" then break end
+            end
         end
     end
-    if not parts then return value end
-    parts[#parts + 1] = value:sub(run)
-    return table.concat(parts)
+    return { request = letter, response = "N", server = server, last = last, first = first }
+end
+
+local function remove() return nil end
+
+local function without_prefix(value)
+    return value:match("~(.*)$") or value
 end
 
 -- Fields of several lines become one: RFC 9113 section 8.2.3.
-local function hide(req, pair)
+local function edit_request(req, name, change)
     local kept
-    for _, value in ipairs(req:values("Cookie")) do
-        local rest = without(value, pair)
+    for _, field in ipairs(req:values("Cookie")) do
+        local rest = text.edit(field, name, change)
         if rest ~= "" then kept = kept and kept .. "; " .. rest or rest end
     end
     req:set("Cookie", kept) -- nil: removes it
 end
 
--- A server that sets our cookie (perhaps it used to do the balancing) must not mislead the client.
-local function drop_foreign(res, pair)
-    local fields, found = res:values("Set-Cookie"), false
+-- ---- the response ----------------------------------------------------------------------
+
+-- What becomes of a cookie of our name that the server sets: its field, or nil and it is dropped.
+local function changed(self, value, rest, server, direct)
+    if self.mode == "insert" or direct and self.indirect then return nil end
+    value = self.mode == "prefix" and "~" .. value or ""
+    return self.name .. "=" .. self.value_of[server] .. value .. rest
+end
+
+-- Returns HAProxy's letter: None, Provided and left alone, Deleted, Rewritten.
+local function edit_response(self, res, server, direct)
+    local fields, kept, letter = res:values("Set-Cookie"), {}, "N"
     for i = 1, #fields do
-        if fields[i]:sub(1, #pair) == pair then found = true end
+        local field = fields[i]
+        local value, rest = text.set_value(field, self.name)
+        if value then
+            if self.preserve then return "P" end
+            field = changed(self, value, rest, server, direct)
+            letter = field and "R" or "D"
+        end
+        kept[#kept + 1] = field
     end
-    if not found then return end
+    if letter == "N" then return letter end
     res:remove("Set-Cookie")
-    for i = 1, #fields do
-        if fields[i]:sub(1, #pair) ~= pair then res:add("Set-Cookie", fields[i]) end
+    for i = 1, #kept do res:add("Set-Cookie", kept[i]) end
+    return letter
+end
+
+-- Must the dates in the client's cookie be written again?
+local function is_stale(self, seen)
+    if (self.maxlife ~= nil) ~= (seen.first ~= nil) then return true end
+    if seen.last then return seen.last < M.now() end
+    return self.maxidle ~= nil
+end
+
+local function dates_for(self, seen)
+    local now = dates.write(M.now())
+    if not self.maxlife then return self.maxidle and "|" .. now or "" end
+    return "|" .. now .. "|" .. (seen.first and dates.write(seen.first) or now)
+end
+
+local function insert(self, res, server, seen)
+    local value = self.value_of[server] .. dates_for(self, seen)
+    res:add("Set-Cookie", self.name .. "=" .. value .. self.attributes)
+    if not self.nocache then return end
+    local control = table.concat(res:values("Cache-Control"), ","):lower()
+    if not (control:find("private", 1, true) or control:find("no-store", 1, true)) then
+        res:add("Cache-Control", "private")
     end
 end
 
--- ---- the decision ----------------------------------------------------------------------
+-- ---- the policy ------------------------------------------------------------------------
 
 function M.new(backend, options)
-    check(options)
-    local name, indirect, nocache = options.name, options.indirect, options.nocache
-    local pair = name .. "="
-    local by_value, value_of = values_of(backend.servers)
-    local lines, tail = {}, attributes(options)
-    for server, value in pairs(value_of) do lines[server] = pair .. value .. tail end
+    setup.check(options)
+    local self = { attributes = setup.attributes(options) }
+    for name in pairs(M.options) do self[name] = options[name] end
+    self.by_value, self.value_of = setup.values(backend.servers, self.mode)
+    local name, inserts = self.name, self.mode == "insert"
+    local change = self.mode == "prefix" and without_prefix or inserts and self.indirect and remove
 
     local policy = {}
 
     function policy.find(req)
         local value = req.cookies[name]
         if not value then return nil end
-        req.ctx[PRESENTED] = value
-        if indirect then hide(req, pair) end
-        return by_value[value]
+        local ctx = req.ctx
+        if not ctx[SEEN] then -- asked again, to go elsewhere, the field has been edited already
+            ctx[SEEN] = look(self, req, value)
+            if change then edit_request(req, name, change) end
+        end
+        return ctx[SEEN].server
     end
 
     function policy.stick(req, res, server)
-        if res.headers["Set-Cookie"] then drop_foreign(res, pair) end
-        if req.ctx[PRESENTED] == value_of[server] then return end
-        res:add("Set-Cookie", lines[server])
-        if nocache then res:add("Cache-Control", "private") end
+        local seen = req.ctx[SEEN] or NOTHING
+        local direct, letter = seen.server == server, "N"
+        if res.headers["Set-Cookie"] then letter = edit_response(self, res, server, direct) end
+        if inserts and letter ~= "P" and (not direct or is_stale(self, seen))
+            and (not self.postonly or req.method == "POST") then
+            insert(self, res, server, seen)
+            letter = direct and "U" or "I"
+        end
+        if seen.request == "V" and not direct then seen.request = "D" end
+        if seen ~= NOTHING then
+            seen.response = letter
+        elseif letter ~= "N" then
+            req.ctx[SEEN] = { request = "N", response = letter }
+        end
     end
 
     return policy

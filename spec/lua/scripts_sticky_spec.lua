@@ -2,8 +2,8 @@
 local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
 local cookie = dofile(root .. "scripts/sticky/cookie.lua")
 
-local A = { name = "web01", cookie = "A" }
-local B = { name = "web02", cookie = "B" }
+local A = { name = "web01", cookie = "A", usable = true }
+local B = { name = "web02", cookie = "B", usable = true }
 
 local function new(options, servers)
     local full = {}
@@ -51,7 +51,7 @@ local function request(...)
     local list = {}
     for i = 1, select("#", ...) do list[i] = { "Cookie", (select(i, ...)) } end
     local req = message(list)
-    req.ctx = {}
+    req.ctx, req.method = {}, "GET"
     req.cookies = setmetatable({}, { __index = function(_, name)
         for _, line in ipairs(req:values "Cookie") do
             for key, value in line:gmatch("([^;= ]+)=([^; ]*)") do
@@ -59,6 +59,13 @@ local function request(...)
             end
         end
     end })
+    function req:each_cookie()
+        return coroutine.wrap(function()
+            for _, line in ipairs(self:values "Cookie") do
+                for key, value in line:gmatch("([^;= ]+)=([^; ]*)") do coroutine.yield(key, value) end
+            end
+        end)
+    end
     return req
 end
 
@@ -66,6 +73,14 @@ local function response(...)
     local list = {}
     for i = 1, select("#", ...) do list[i] = { "Set-Cookie", (select(i, ...)) } end
     return message(list)
+end
+
+-- What the client gets to see when `server` answers.
+local function exchange(sticky, req, server, res)
+    res = res or response()
+    sticky.find(req)
+    sticky.stick(req, res, server)
+    return res:values "Set-Cookie", res:values "Cache-Control"
 end
 
 describe("sticky/cookie", function()
@@ -156,14 +171,6 @@ describe("sticky/cookie", function()
     end)
 
     describe("stick", function()
-        -- What the client gets to see when `server` answers.
-        local function exchange(sticky, req, server, res)
-            res = res or response()
-            sticky.find(req)
-            sticky.stick(req, res, server)
-            return res:values "Set-Cookie", res:values "Cache-Control"
-        end
-
         it("sets the cookie of the server that answered", function()
             assert.same({ "SERVERID=A; Path=/" }, (exchange(new(), request(), A)))
         end)
@@ -212,6 +219,204 @@ describe("sticky/cookie", function()
         end)
     end)
 
+    describe("that comes several times", function()
+        local down = { name = "web03", cookie = "C", usable = false }
+
+        it("finds the first server that can be used, then the first that cannot", function()
+            local sticky = new({}, { A, B, down })
+            assert.equal(B, sticky.find(request "SERVERID=Z; SERVERID=B; SERVERID=A"))
+            assert.equal(B, sticky.find(request "SERVERID=C; SERVERID=B"))
+            assert.equal(down, sticky.find(request "SERVERID=Z; SERVERID=C"))
+            assert.equal(B, sticky.find(request("SERVERID=", "SERVERID=B")))
+        end)
+    end)
+
+    describe("asked again, to go elsewhere,", function()
+        it("says the same, and edits nothing twice", function()
+            local sticky = new { mode = "prefix" }
+            local req = request "SERVERID=A~B~x"
+            assert.equal(A, sticky.find(req))
+            assert.equal(A, sticky.find(req))
+            assert.same({ "SERVERID=B~x" }, req:values "Cookie")
+        end)
+    end)
+
+    describe("for POST only", function()
+        it("sets the cookie in answers to POST, and nowhere else", function()
+            local sticky = new { postonly = true }
+            assert.same({}, (exchange(sticky, request(), A)))
+            local post = request()
+            post.method = "POST"
+            assert.same({ "SERVERID=A; Path=/" }, (exchange(sticky, post, A)))
+        end)
+    end)
+
+    describe("with nocache", function()
+        it("adds nothing to an answer that no shared cache may keep anyway", function()
+            for _, control in ipairs { "private", "max-age=9, No-Store" } do
+                local res = response()
+                res:add("Cache-Control", control)
+                assert.same({ control }, select(2, exchange(new { nocache = true }, request(), A, res)))
+            end
+        end)
+    end)
+
+    describe("with preserve", function()
+        it("leaves the last word to the server", function()
+            local sticky = new { preserve = true, indirect = true }
+            for _, req in ipairs { request(), request "SERVERID=A", request "SERVERID=B" } do
+                assert.same({ "SERVERID=; Max-Age=0" },
+                    (exchange(sticky, req, A, response "SERVERID=; Max-Age=0")))
+            end
+            assert.same({ "a=1", "SERVERID=A; Path=/" }, (exchange(sticky, request(), A, response "a=1")))
+        end)
+    end)
+
+    describe("by rewrite", function()
+        local sticky = new { mode = "rewrite" }
+
+        it("puts the server's value into the cookie that the server sets", function()
+            assert.same({ "a=1", "SERVERID=A; Path=/x; HttpOnly", "SERVERID=A" },
+                (exchange(sticky, request(), A,
+                    response("a=1", "SERVERID=7f3a,x; Path=/x; HttpOnly", " SERVERID = "))))
+            assert.same({ "SERVERID=B" }, (exchange(sticky, request "SERVERID=B", B, response "SERVERID=1")))
+        end)
+
+        it("sets none by itself, and leaves the request alone", function()
+            local req = request "SERVERID=B; a=1"
+            assert.equal(B, sticky.find(req))
+            assert.same({}, (exchange(sticky, req, A)))
+            assert.equal(0, req.edits)
+        end)
+    end)
+
+    describe("by prefix", function()
+        local sticky = new { name = "JSESSIONID", mode = "prefix" }
+
+        it("puts the server's value before what the server sets", function()
+            assert.same({ "a=1", "JSESSIONID=A~7f3a; Path=/" },
+                (exchange(sticky, request(), A, response("a=1", "JSESSIONID=7f3a; Path=/"))))
+            assert.same({ "JSESSIONID=A~" }, (exchange(sticky, request(), A, response "JSESSIONID=")))
+            assert.same({}, (exchange(sticky, request(), A)))
+        end)
+
+        it("takes it away before the server sees it, whoever it names", function()
+            local function seen(field)
+                local req = request(field)
+                return sticky.find(req), req:values("Cookie")[1]
+            end
+            assert.same({ B, "a=1; JSESSIONID=7f3a; b=2" }, { seen "a=1; JSESSIONID=B~7f3a; b=2" })
+            assert.same({ B, "JSESSIONID=x~y; JSESSIONID=z" }, { seen "JSESSIONID=B~x~y; JSESSIONID=A~z" })
+            assert.same({ nil, "JSESSIONID=x" }, { seen "JSESSIONID=Z~x" })
+            assert.same({ nil, "JSESSIONID=x" }, { seen "JSESSIONID=~x" })
+            assert.same({ B, "JSESSIONID=" }, { seen "JSESSIONID=B~" })
+            assert.same({ B, "JSESSIONID=B" }, { seen "JSESSIONID=B" })
+        end)
+
+        it("with indirect drops what the client's own server sets, unless preserved", function()
+            local quiet = new { mode = "prefix", indirect = true }
+            assert.same({}, (exchange(quiet, request "SERVERID=A~x", A, response "SERVERID=y")))
+            assert.same({ "SERVERID=B~y" }, (exchange(quiet, request "SERVERID=A~x", B, response "SERVERID=y")))
+            local passive = new { mode = "prefix", indirect = true, preserve = true }
+            assert.same({ "SERVERID=y" }, (exchange(passive, request "SERVERID=A~x", A, response "SERVERID=y")))
+        end)
+    end)
+
+    describe("with dates", function()
+        local dates = require "tidegate.cookiedate"
+        local NOW = 1700000000 -- a multiple of 4
+        local real
+
+        before_each(function()
+            real = cookie.now
+            cookie.now = function() return NOW end
+        end)
+        after_each(function() cookie.now = real end)
+
+        local function at(age) return dates.write(NOW - age) end
+        local function dated(value, age, first)
+            return request(("SERVERID=%s|%s%s"):format(value, at(age), first and "|" .. at(first) or ""))
+        end
+        local function set(value, ...)
+            local list = { "SERVERID=" .. value, ... }
+            return { table.concat(list, "|") .. "; Path=/" }
+        end
+
+        it("writes them as HAProxy does: 30 bits of base64, in steps of 4 seconds, rounded up", function()
+            assert.equal("awOWJ", dates.write(1795397156))
+            assert.equal("awOWK", dates.write(1795397157))
+            assert.same({ "A", 1795397156, 1795397160 }, { dates.split "A|awOWJ|awOWK" })
+        end)
+
+        it("takes what is no date as if it were not there", function()
+            for _, text in ipairs { "A|", "A|awOW", "A|!!!!!", "A|AAAAA", "A||" } do
+                assert.same({ "A" }, { dates.split(text) }, text)
+            end
+            assert.same({ "A", nil, 1795397156 }, { dates.split "A||awOWJ" })
+            assert.same({ "A", 1795397156 }, { dates.split "A|awOWJxyz|awO" })
+        end)
+
+        it("forgets who was away for longer than maxidle", function()
+            local sticky = new { maxidle = 60 }
+            assert.equal(A, sticky.find(dated("A", 60)))
+            assert.is_nil(sticky.find(dated("A", 64)))
+            assert.same(set("B", at(0)), (exchange(sticky, dated("A", 64), B)))
+        end)
+
+        it("forgets who has been with a server for longer than maxlife, however busy", function()
+            local sticky = new { maxidle = 60, maxlife = 500 }
+            assert.equal(A, sticky.find(dated("A", 4, 500)))
+            assert.is_nil(sticky.find(dated("A", 4, 504)))
+            assert.same(set("B", at(0), at(0)), (exchange(sticky, dated("A", 4, 504), B)))
+        end)
+
+        it("renews the last date, keeps the first, also with another server", function()
+            local sticky = new { maxidle = 60, maxlife = 500 }
+            assert.same(set("A", at(0), at(400)), (exchange(sticky, dated("A", 4, 400), A)))
+            assert.same(set("B", at(0), at(400)), (exchange(sticky, dated("A", 4, 400), B)))
+            assert.same({}, (exchange(sticky, dated("A", 0, 400), A)))
+        end)
+
+        it("gives a date to a cookie without, and takes away what no option wants", function()
+            assert.same(set("A", at(0)), (exchange(new { maxidle = 60 }, request "SERVERID=A", A)))
+            assert.same(set("A", at(0), at(0)), (exchange(new { maxlife = 60 }, request "SERVERID=A", A)))
+            assert.same(set("A"), (exchange(new(), dated("A", 4), A)))
+            assert.same(set("A", at(0)), (exchange(new { maxidle = 60 }, dated("A", 0, 4), A)))
+        end)
+
+        it("bears clocks that differ by less than a day", function()
+            local sticky = new { maxidle = 60 }
+            assert.equal(A, sticky.find(dated("A", -86400)))
+            assert.is_nil(sticky.find(dated("A", -86404)))
+        end)
+    end)
+
+    describe("for the log", function()
+        local KEY = "sticky/cookie"
+        local function letters(sticky, req, server, res)
+            exchange(sticky, req, server, res)
+            local seen = req.ctx[KEY]
+            return seen and seen.request .. seen.response
+        end
+
+        it("leaves HAProxy's letters in the request's context", function()
+            local down = { name = "web03", cookie = "C", usable = false }
+            local sticky = new({ indirect = true }, { A, B, down })
+            assert.equal("VN", letters(sticky, request "SERVERID=A", A))
+            assert.equal("DI", letters(sticky, request "SERVERID=A", B))
+            assert.equal("DI", letters(sticky, request "SERVERID=C", B))
+            assert.equal("II", letters(sticky, request "SERVERID=Z", B))
+            assert.equal("NI", letters(sticky, request(), A))
+            assert.equal("VD", letters(sticky, request "SERVERID=A", A, response "SERVERID=x"))
+            assert.equal("NP", letters(new { preserve = true }, request(), A, response "SERVERID=x"))
+            assert.equal("NR", letters(new { mode = "rewrite" }, request(), A, response "SERVERID=x"))
+            assert.is_nil(letters(new { mode = "rewrite" }, request(), A))
+            assert.equal("EI", letters(new { maxidle = 1 }, request "SERVERID=A|awOWJ", A))
+            assert.equal("OI", letters(new { maxlife = 1 }, request "SERVERID=A|awOWJ|awOWJ", A))
+            assert.equal("VU", letters(new { maxidle = 9 }, request "SERVERID=A", A))
+        end)
+    end)
+
     describe("at load", function()
         local function refused(text, options, servers)
             local ok, err = pcall(new, options, servers)
@@ -229,6 +434,24 @@ describe("sticky/cookie", function()
             refused('"path"', { path = "/\r\n" })
             refused('"domain"', { domain = "a;b" })
             refused('"domain"', { domain = "" })
+        end)
+
+        it("refuses options that do nothing in their mode, or undo each other", function()
+            for name, value in pairs { nocache = true, postonly = true, maxidle = 60, maxlife = 60,
+                path = "/", domain = "x.org", httponly = true, secure = true, samesite = "lax" } do
+                refused(('"%s" is for mode = "insert"'):format(name), { mode = "prefix", [name] = value })
+                refused(('"%s" is for mode = "insert"'):format(name), { mode = "rewrite", [name] = value })
+            end
+            refused('"indirect"', { mode = "rewrite", indirect = true })
+            refused('"preserve"', { mode = "rewrite", preserve = true })
+            refused('"preserve"', { mode = "prefix", preserve = true })
+        end)
+
+        it("refuses a value that would end too early in the cookie", function()
+            refused('cannot hold "|"', {}, { { name = "web09", cookie = "A|B" } })
+            refused('cannot hold "|"', { mode = "rewrite" }, { { name = "web09", cookie = "A|B" } })
+            refused('cannot hold "~"', { mode = "prefix" }, { { name = "web09", cookie = "A~B" } })
+            assert.is_table(new({}, { { name = "web09", cookie = "A~B" } }))
         end)
 
         it("refuses samesite = none without secure, which browsers ignore", function()

@@ -5,7 +5,7 @@
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
-enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32 };
+enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32, RETRIES_MAX = 100 };
 
 static enum tg_next
 go(struct tg_req *req, enum tg_next (*step)(struct tg_req *))
@@ -400,9 +400,10 @@ tg_step_retry(struct tg_req *req)
 			return TG_NEXT_WAIT;
 	}
 	req->hook = TG_HOOK_FREE;
-	/* What was read of the body is gone: no policy can have that sent again. */
+	/* What was read of the body is gone: no policy can have that sent again. And one that never
+	 * gives up must not keep a request for ever. */
 	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP ||
-	    req->view.bytes_in > 0)
+	    req->view.bytes_in > 0 || req->view.retries >= RETRIES_MAX)
 		return end(req, failure);
 	req->view.retries++;
 	req->view.redispatched = req->verdict == TG_VERDICT_REDISPATCH;

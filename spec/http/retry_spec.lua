@@ -129,6 +129,16 @@ describe("retries", function()
         assert.equal(1, live.requests)
     end)
 
+    it("of a script that never gives up end all the same", function()
+        h.mkdir "scripts"
+        h.mkdir "scripts/retry"
+        h.write("scripts/retry/always.lua",
+            'return { new = function() return function() return "retry" end end }')
+        local gate = tidegate { servers = { refusing() }, retry = "always" }
+        assert.equal(503, get(gate, "/").status)
+        assert.equal(101, gate:server("a").connects)
+    end)
+
     it("of a function that gives up end at once", function()
         local live = origin {}
         local gate = tidegate { servers = { refusing(), live },

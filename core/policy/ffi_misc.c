@@ -72,6 +72,8 @@ tg_ffi_server_health(
 	tg_log(up ? TG_LOG_NOTICE : TG_LOG_WARNING, "backend %s: server %s is %s%s%.*s",
 	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "", (int)len,
 	    reason);
+	if (!up)
+		vm->config.server_down(vm->config.server_down_arg, server);
 	return 1;
 }
 

@@ -56,6 +56,9 @@ typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
 /* Can lines be written there? 0, or a negative errno. */
 typedef int (*tg_log_check_fn)(struct tg_str sink);
 
+/* A server was marked down (control): the workers are to know (process/). */
+typedef void (*tg_server_down_fn)(void *arg, struct tg_server *server);
+
 struct tg_vm_config {
 	enum tg_vm_role role;
 	unsigned thread;              /* index of the worker; control: number of workers */
@@ -68,6 +71,8 @@ struct tg_vm_config {
 	struct tg_shared *shared;
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
+	tg_server_down_fn server_down;
+	void *server_down_arg;
 };
 
 struct tg_vm_timer; /* a function that runs at intervals */

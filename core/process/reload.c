@@ -190,6 +190,17 @@ fail_with(struct tg_reload *reload, const char *text)
 
 /* --- load --------------------------------------------------------------------------------- */
 
+static void
+on_server_down(void *arg, struct tg_server *server)
+{
+	struct tg_control *control = arg;
+
+	if (control->workers_done == control->worker_count)
+		return; /* nothing runs any more, and the mailboxes are closed */
+	for (unsigned w = 0; w < control->worker_count; w++)
+		tg_worker_server_down(&control->workers[w], server);
+}
+
 static struct tg_vm *
 load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 {
@@ -206,6 +217,8 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.shared = control->shared,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
+		.server_down = on_server_down,
+		.server_down_arg = control,
 	};
 
 	return tg_vm_load(&config);

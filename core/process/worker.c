@@ -18,6 +18,11 @@ struct switch_message {
 	struct tg_new_port ports[];
 };
 
+struct server_message {
+	struct tg_message message;
+	struct tg_server *server; /* counted */
+};
+
 struct simple_message {
 	struct tg_message message;
 	struct tg_worker *worker; /* for messages to the control thread */
@@ -145,6 +150,34 @@ tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *pla
 		memcpy(order->ports, ports, count * sizeof(*ports));
 	tg_mailbox_send(&worker->mailbox, &order->message);
 	return 0;
+}
+
+/* --- servers ------------------------------------------------------------------------------ */
+
+static void
+run_server_down(struct tg_message *message, void *receiver)
+{
+	struct tg_server *server = ((struct server_message *)(void *)message)->server;
+	struct tg_worker *worker = receiver;
+
+	free(message);
+	tg_engine_server_down(&worker->engine, server);
+	tg_server_put(server);
+}
+
+void
+tg_worker_server_down(struct tg_worker *worker, struct tg_server *server)
+{
+	struct server_message *message = calloc(1, sizeof(*message));
+
+	if (message == NULL) {
+		tg_log(
+		    TG_LOG_ERROR, "out of memory: requests on server %s wait on", server->name.ptr);
+		return;
+	}
+	message->message.run = run_server_down;
+	message->server = tg_server_get(server);
+	tg_mailbox_send(&worker->mailbox, &message->message);
 }
 
 /* --- the end ------------------------------------------------------------------------------ */

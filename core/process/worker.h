@@ -42,6 +42,9 @@ TG_MUST_USE int tg_worker_start(
 TG_MUST_USE int tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *plan,
     const struct tg_new_port *ports, unsigned count);
 
+/* The server was marked down: what waits on it may go elsewhere. Counts the server. */
+void tg_worker_server_down(struct tg_worker *worker, struct tg_server *server);
+
 /* Let running requests end (or end them at once), then on_done. May be called again to hurry. */
 void tg_worker_finish(struct tg_worker *worker, bool at_once);
 

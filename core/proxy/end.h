@@ -36,6 +36,7 @@
 	ROW(CONNECT_FAILED,   "connect_failed",   503, "SC", "No server is available to answer.") \
 	ROW(CONNECT_TIMEOUT,  "connect_timeout",  503, "sC", "No server is available to answer.") \
 	ROW(SERVER_CLOSED,    "server_closed",    502, "SH", "The server closed the connection without an answer.") \
+	ROW(SERVER_DOWN,      "server_down",      502, "DH", "The server went down before it answered.") \
 	ROW(SERVER_TIMEOUT,   "server_timeout",   504, "sH", "The server did not answer in time.") \
 	ROW(BAD_RESPONSE,     "bad_response",     502, "PH", "The server sent a malformed answer.") \
 	ROW(RESPONSE_CUT,     "response_cut",       0, "SD", "") \

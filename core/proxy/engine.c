@@ -151,6 +151,28 @@ tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
 		tg_generation_put(old);
 }
 
+/* --- servers ------------------------------------------------------------------------------ */
+
+void
+tg_engine_server_down(struct tg_engine *engine, const struct tg_server *server)
+{
+	struct tg_link *last, *link;
+
+	TG_CHECK(engine, ENGINE_MAGIC);
+	tg_pool_drop(engine, server);
+	/* Not those that come up meanwhile: they know. None goes: upstreams leave the list in
+	 * on_closed, which only the loop calls. */
+	last = engine->upstreams.prev;
+	for (link = &engine->upstreams; link != last;) {
+		struct tg_upstream *up;
+
+		link = link->next;
+		up = tg_container_of(link, struct tg_upstream, all);
+		if (up->server == server && up->req != NULL)
+			tg_req_server_down(up->req);
+	}
+}
+
 /* --- the end ------------------------------------------------------------------------------ */
 
 static void

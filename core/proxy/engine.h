@@ -52,6 +52,10 @@ TG_MUST_USE int tg_engine_listen(
  * server connections that it no longer names are closed; the rest is not touched. */
 void tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation);
 
+/* The server was marked down: idle connections to it are closed, and of the requests that are on
+ * it those go elsewhere that can, as their backend's `on_down` says. */
+void tg_engine_server_down(struct tg_engine *engine, const struct tg_server *server);
+
 /* Stop accepting, close what is idle, let requests end; then on_idle, once. */
 void tg_engine_drain(struct tg_engine *engine);
 

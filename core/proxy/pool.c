@@ -51,10 +51,8 @@ tg_pool_forget(struct tg_engine *engine, struct tg_upstream *up)
 }
 
 static void
-close_pool(struct tg_engine *engine, struct tg_pool *pool)
+close_idle(struct tg_engine *engine, struct tg_pool *pool)
 {
-	struct tg_server *server = pool->server;
-
 	while (!tg_list_empty(&pool->idle)) {
 		struct tg_upstream *up =
 		    tg_container_of(pool->idle.next, struct tg_upstream, pooled);
@@ -62,9 +60,24 @@ close_pool(struct tg_engine *engine, struct tg_pool *pool)
 		tg_pool_forget(engine, up);
 		tg_upstream_close(up);
 	}
+}
+
+static void
+close_pool(struct tg_engine *engine, struct tg_pool *pool)
+{
+	struct tg_server *server = pool->server;
+
+	close_idle(engine, pool);
 	pool->server = NULL;
 	if (server != NULL)
 		tg_server_put(server);
+}
+
+void
+tg_pool_drop(struct tg_engine *engine, const struct tg_server *server)
+{
+	if (server->id < engine->pools_len)
+		close_idle(engine, &engine->pools[server->id]);
 }
 
 void

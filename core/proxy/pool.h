@@ -26,6 +26,9 @@ void tg_pools_sync(struct tg_engine *engine);
 /* Close everything. */
 void tg_pools_clear(struct tg_engine *engine);
 
+/* Close the idle connections to the server; it stays in the plan. */
+void tg_pool_drop(struct tg_engine *engine, const struct tg_server *server);
+
 /* An idle connection to the server, taken out of its pool, or NULL. With `look` the kernel is
  * asked first whether the server has closed it: for requests that could not be repeated. */
 struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server, bool look);

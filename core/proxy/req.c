@@ -104,7 +104,7 @@ plain_host(struct tg_req *req, struct tg_str authority)
 	if (i > 0 && authority.ptr[i - 1] == ':')
 		host.len = i - 1;
 	for (i = 0; i < host.len; i++)
-		if (host.ptr[i] != tg_char_lower(host.ptr[i]))
+		if (host.ptr[i] != (char)tg_char_lower(host.ptr[i]))
 			break;
 	if (i == host.len)
 		return host;
@@ -234,6 +234,19 @@ tg_req_attempt_failed(struct tg_req *req, enum tg_end kind)
 		return;
 	}
 	tg_req_run(req);
+}
+
+void
+tg_req_server_down(struct tg_req *req)
+{
+	const struct tg_backend_options *options = &req->backend->options;
+	bool begun = req->out_started || req->out_head_done;
+	bool movable = !begun && options->has_retry != 0 && tg_req_safe(req);
+
+	TG_CHECK(req, TG_REQ_MAGIC);
+	if (options->on_down == TG_ON_DOWN_CLOSE ||
+	    (options->on_down == TG_ON_DOWN_RETRY && movable))
+		tg_req_attempt_failed(req, TG_END_SERVER_DOWN);
 }
 
 /* --- end ---------------------------------------------------------------------------------- */

@@ -126,6 +126,9 @@ tg_req_alive(const struct tg_req *req, uint64_t serial)
  * retry policy, or end. Closes the upstream. */
 void tg_req_attempt_failed(struct tg_req *req, enum tg_end kind);
 
+/* The server that the request is on was marked down. */
+void tg_req_server_down(struct tg_req *req);
+
 /* May it be sent again without doing something twice (RFC 9110 §9.2.2), and is its body still
  * whole? */
 bool tg_req_safe(const struct tg_req *req);

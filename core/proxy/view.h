@@ -69,6 +69,13 @@ struct tg_server_view {
 
 /* ---- What a configuration declares, as the engine keeps it ----------------------------- */
 
+/* What becomes of the requests that are on a server when it is marked down. */
+enum tg_on_down {
+	TG_ON_DOWN_RETRY, /* those that may be sent again go to the retry policy; others stay */
+	TG_ON_DOWN_KEEP,  /* all stay, until they are answered or time out */
+	TG_ON_DOWN_CLOSE, /* as RETRY, and the others end */
+};
+
 /* Times in ms (0: no limit), sizes in bytes. */
 struct tg_backend_options {
 	int64_t connect_ms, server_ms;
@@ -77,6 +84,7 @@ struct tg_backend_options {
 	int32_t has_pick;     /* call TG_HOOK_PICK; else the engine's round robin */
 	int32_t has_response; /* call TG_HOOK_RESPONSE (stickiness) */
 	int32_t has_retry;    /* call TG_HOOK_RETRY; else give up */
+	int32_t on_down;      /* enum tg_on_down */
 };
 
 struct tg_server_options {

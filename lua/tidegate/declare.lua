@@ -116,6 +116,7 @@ local BACKEND = {
     retry = { "policy", default = "default" },
     retries = { "integer", default = 3, min = 0, max = 100 },
     redispatch = { "boolean", default = true },
+    on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
         server = { "duration", default = 50 },
@@ -239,6 +240,7 @@ function M.backend(name, given)
     declare_servers(record, clean.servers, fail)
     declare_policies(record, clean, fail)
     record.timeout, record.pool = clean.timeout, clean.pool
+    record.on_marked_down = clean.on_marked_down
     return record.object
 end
 

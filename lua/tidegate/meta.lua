@@ -297,6 +297,7 @@ function Backend:turn() end
 ---@field retry string|table|fun(req: tide.Request, failure: tide.Failure): string
 ---@field retries integer?
 ---@field redispatch boolean?
+---@field on_marked_down string?
 ---@field timeout tide.BackendTimeouts?
 ---@field pool tide.PoolOptions?
 

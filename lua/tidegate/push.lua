@@ -12,6 +12,12 @@ local C, vm = engine.C, engine.vm
 local MISMATCH = tonumber(ffi.C.TG_FFI_MISMATCH)
 local ms = units.milliseconds
 
+local ON_DOWN = {
+    retry = ffi.C.TG_ON_DOWN_RETRY,
+    keep = ffi.C.TG_ON_DOWN_KEEP,
+    close = ffi.C.TG_ON_DOWN_CLOSE,
+}
+
 local M = {}
 
 local function checked(code, at, what)
@@ -49,6 +55,7 @@ local function push_backend(record)
     options.has_pick = flag(record.pick or record.sticky)
     options.has_response = flag(record.sticky and record.sticky.stick)
     options.has_retry = flag(record.decide)
+    options.on_down = ON_DOWN[record.on_marked_down]
     checked(C.tg_ffi_plan_backend(vm, record.name, #record.name, options), record.where,
         ("backend %q"):format(record.name))
     for _, server in ipairs(record.servers) do push_server(record, server) end

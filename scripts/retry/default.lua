@@ -2,9 +2,10 @@
 -- Nothing is repeated unless that is safe (RFC 9110 section 9.2.2), and at most `retries` times.
 -- A refused or failed connection answers at once, so its server is asked again at once, which
 -- keeps a sticky client where its session is; the last retry, or the first after the server was
--- found down, goes to another. A server that let the connection time out, or closed it without an
--- answer, has shown what it is worth now: the next try goes elsewhere. A silent server (504) and a
--- malformed answer (502) are final: the request was seen, and another server would wait as long.
+-- found down, goes to another. A server that let the connection time out, closed it without an
+-- answer, or was found down meanwhile has shown what it is worth: the next try goes elsewhere. A
+-- silent server (504) and a malformed answer (502) are final: the request was seen, and another
+-- server would wait as long.
 local M = {}
 
 M.options = {
@@ -19,6 +20,7 @@ local FAILURES = { -- all others are final
     connect_failed = SAME,
     connect_timeout = OTHER,
     server_closed = OTHER,
+    server_down = OTHER,
 }
 
 local function decide(failure, retries, redispatch)

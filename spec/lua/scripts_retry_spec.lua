@@ -45,8 +45,13 @@ describe("retry/default", function()
         assert.equal("redispatch", policy()(nil, failed("server_closed", { sent = true })))
     end)
 
+    it("takes a request elsewhere whose server was found down meanwhile", function()
+        assert.equal("redispatch", policy()(nil, failed("server_down", { sent = true })))
+    end)
+
     it("never repeats what is not safe to repeat", function()
-        for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "server_closed" } do
+        for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "server_closed",
+            "server_down" } do
             assert.equal("give up", policy()(nil, failed(kind, { safe = false, sent = true })))
         end
     end)

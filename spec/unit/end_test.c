@@ -38,8 +38,8 @@ every_name_is_a_word_of_its_own(void **state)
 	}
 }
 
-/* Who: the client C c (timeout), the server S s, the proxy P, a script I, resources R, a stop K,
- * the proxy's own answer L. When: reading the request R, connecting C, waiting H, data D. */
+/* Who: the client C c (timeout), the server S s, its checks D, the proxy P, a script I, resources R,
+ * a stop K, the proxy's own answer L. When: reading the request R, connecting C, waiting H, data D. */
 static void
 every_code_is_two_known_characters(void **state)
 {
@@ -51,7 +51,7 @@ every_code_is_two_known_characters(void **state)
 			assert_string_equal(code.ptr, "--");
 			continue;
 		}
-		assert_non_null(strchr("CcSsPIRKL", code.ptr[0]));
+		assert_non_null(strchr("CcSsDPIRKL", code.ptr[0]));
 		assert_non_null(strchr("RCHD", code.ptr[1]));
 	}
 }

@@ -67,9 +67,11 @@ local function look(self, req, value)
     if letter ~= "V" then
         for name, other in req:each_cookie() do
             if name == self.name then
-                local l, s, a, b = judge(self, other)
-                if l == "V" or l == "D" and letter ~= "D" then letter, server, last, first = l, s, a, b end
-                if l == "V" then break end
+                local better, its_server, its_last, its_first = judge(self, other)
+                if better == "V" or better == "D" and letter ~= "D" then
+                    letter, server, last, first = better, its_server, its_last, its_first
+                end
+                if letter == "V" then break end
             end
         end
     end
@@ -133,14 +135,16 @@ local function dates_for(self, seen)
     return "|" .. now .. "|" .. (seen.first and dates.write(seen.first) or now)
 end
 
+-- Does the server itself keep it out of shared caches? (`private="field"` does not.)
+local function is_private(res)
+    local control = ("," .. table.concat(res:values("Cache-Control"), ",") .. ","):gsub("[ \t]", ""):lower()
+    return control:find(",private,", 1, true) or control:find(",no-store,", 1, true)
+end
+
 local function insert(self, res, server, seen)
     local value = self.value_of[server] .. dates_for(self, seen)
     res:add("Set-Cookie", self.name .. "=" .. value .. self.attributes)
-    if not self.nocache then return end
-    local control = table.concat(res:values("Cache-Control"), ","):lower()
-    if not (control:find("private", 1, true) or control:find("no-store", 1, true)) then
-        res:add("Cache-Control", "private")
-    end
+    if self.nocache and not is_private(res) then res:add("Cache-Control", "private") end
 end
 
 -- ---- the policy ------------------------------------------------------------------------

@@ -253,11 +253,15 @@ describe("sticky/cookie", function()
 
     describe("with nocache", function()
         it("adds nothing to an answer that no shared cache may keep anyway", function()
-            for _, control in ipairs { "private", "max-age=9, No-Store" } do
+            for _, control in ipairs { "private", "max-age=9, No-Store", "max-age=9 ,\tPRIVATE , x" } do
                 local res = response()
                 res:add("Cache-Control", control)
                 assert.same({ control }, select(2, exchange(new { nocache = true }, request(), A, res)))
             end
+            local res = response()
+            res:add("Cache-Control", 'private="X-User"')
+            assert.same({ 'private="X-User"', "private" },
+                select(2, exchange(new { nocache = true }, request(), A, res)))
         end)
     end)
 

@@ -220,3 +220,32 @@ describe("HAProxy and Tidegate do the same", function()
         end
     end)
 end)
+
+-- What scripts/README.md says of them: options, the case, what HAProxy does, what we do.
+describe("HAProxy and Tidegate differ", function()
+    local function differ(theirs, ours, case, expected_theirs, expected_ours)
+        local a, b, gone = server "a", server "b", h.free_port()
+        assert.equal(expected_theirs, exchange(haproxy(theirs, a, b, gone), { a, b }, case))
+        assert.equal(expected_ours, exchange(tidegate(ours, a, b, gone), { a, b }, case))
+    end
+
+    it("in what nocache marks", function()
+        differ("insert nocache", { nocache = true }, C(),
+            "a, which saw nothing; set: S=A;path=/; cache: ",
+            "a, which saw nothing; set: S=A;path=/; cache: private")
+    end)
+
+    it("in where a cookie of a request begins and ends", function()
+        local insert, hidden = "insert indirect", { indirect = true }
+        local function new_client(saw) return ("a, which saw %s; set: S=A;path=/; cache: "):format(saw) end
+        differ(insert, hidden, C "x=1, S=B", "b, which saw x=1; set: ; cache: ", new_client "x=1, S=B")
+        differ(insert, hidden, C "S = B", "b, which saw nothing; set: ; cache: ", new_client "S=B")
+        differ(insert, hidden, C 'x="1; S=B; 2"', new_client 'x="1;S=B;2"', 'b, which saw x="1;2"; set: ; cache: ')
+    end)
+
+    it("in where the value ends that is rewritten", function()
+        differ("rewrite", { mode = "rewrite" }, C(nil, "S=x,y; Path=/"),
+            "a, which saw nothing; set: S=A,y;path=/; cache: ",
+            "a, which saw nothing; set: S=A;path=/; cache: ")
+    end)
+end)

@@ -195,7 +195,7 @@ static const struct row rows[] = {
 	{ false, M("GET / HTTP/1.1\r\nHost: a\r\nA: b\n\r\n"), "!-1" },
 	{ false, M("GET /\r\n\r\n"), "!-1" },
 	{ false, M("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "!-1" },
-	{ false, M("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), "!-5" },
+	{ false, M("BREW pot HTTP/1.1\r\nHost: a\r\n\r\n"), "!-1" },
 	{ false, M("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), "!-4" },
 	{ false, M("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nabc"), "!-5" },
 	{ false, M(POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), "!-1" },

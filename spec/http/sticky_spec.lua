@@ -119,9 +119,11 @@ describe("a cookie", function()
     it("with dates lives as long as its client comes, and no longer than maxlife", function()
         local gate = gate_with { indirect = true, maxidle = "1h", maxlife = "8h" }
         local _, set = ask(gate)
-        local value = set[1]:match "^S=(A|[%w+/]+|[%w+/]+); Path=/$"
-        assert.is_string(value, set[1])
-        assert.same({ "a", {} }, { ask(gate, "S=" .. value) })
+        assert.matches("^S=A|[%w+/]+|[%w+/]+; Path=/$", set[1])
+        h.retry(function() -- a date may have got old just now
+            local given = select(2, ask(gate))[1]:match "^[^;]*"
+            return #select(2, ask(gate, given)) == 0
+        end, "a fresh cookie is always set again")
 
         local dates = require "tidegate.cookiedate"
         local now = os.time()

@@ -129,6 +129,10 @@ uint32_t tg_ffi_backend_epoch(struct tg_vm *vm, int backend);
  * adds one. The memory of round robin. */
 uint32_t tg_ffi_backend_turn(struct tg_vm *vm, int backend);
 
+/* Count the result of one probe (control thread only): how many of this kind there were in a row,
+ * this one included, negative for failures. The count belongs to the server: it outlives reloads. */
+int tg_ffi_server_probed(struct tg_vm *vm, int backend, int server, int good);
+
 /* The result of the health checks (control thread only). 1: this was a transition, 0: no
  * change. `reason` is logged and kept for the statistics. */
 int tg_ffi_server_health(

@@ -1,4 +1,5 @@
 /* Servers, logs, time and shared tables, as scripts see them. */
+#include <limits.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -52,6 +53,24 @@ tg_ffi_backend_turn(struct tg_vm *vm, int index)
 	if (backend == NULL || vm->config.thread >= backend->state->turns_len)
 		return 0;
 	return backend->state->turns[vm->config.thread].turn++;
+}
+
+int
+tg_ffi_server_probed(struct tg_vm *vm, int backend_index, int server_index, int good)
+{
+	struct tg_plan_backend *backend = backend_of(vm, backend_index);
+	int *probes;
+
+	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+		return 0;
+	if (vm->config.role != TG_VM_CONTROL)
+		return 0;
+	probes = &backend->servers[server_index].server->probes;
+	if (good && *probes < INT_MAX)
+		*probes = *probes > 0 ? *probes + 1 : 1;
+	else if (!good && *probes > -INT_MAX)
+		*probes = *probes < 0 ? *probes - 1 : -1;
+	return *probes;
 }
 
 int

@@ -28,9 +28,10 @@ struct tg_server_cell {
 
 struct tg_server {
 	uint32_t magic;
-	uint32_t id;                    /* unique in the process, small: the index of its pools */
-	atomic_uint refs;               /* any thread */
-	atomic_bool up;                 /* any thread; written by the control thread */
+	uint32_t id;      /* unique in the process, small: the index of its pools */
+	atomic_uint refs; /* any thread */
+	atomic_bool up;   /* any thread; written by the control thread */
+	int probes;       /* control: results in a row, negative for failures; 0: none yet */
 	_Atomic(struct tg_addr *) addr; /* any thread; NULL: the name is not resolved yet */
 	struct tg_str backend;          /* constant: the names that identify it */
 	struct tg_str name;

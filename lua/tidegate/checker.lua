@@ -33,16 +33,11 @@ function M.split(policy)
     return ours, theirs
 end
 
---- Count one result. `state` holds `good` and `bad`, both results in a row; `up` is what the
---- server is taken for. Returns true or false when it should be up or down now, else nil.
-function M.count(state, ok, up, options)
-    if ok then
-        state.good, state.bad = state.good + 1, 0
-        if not up and state.good >= options.rise then return true end
-    else
-        state.good, state.bad = 0, state.bad + 1
-        if up and state.bad >= options.fall then return false end
-    end
+--- What `row` results of one kind in a row (negative: failures) mean for a server that is taken
+--- to be `up` or not: true or false when it should be up or down now, else nil.
+function M.judge(row, up, options)
+    if not up and row >= options.rise then return true end
+    if up and -row >= options.fall then return false end
     return nil
 end
 
@@ -71,12 +66,12 @@ end
 
 -- The function that the timer of one server calls.
 local function round(server, probe, options)
-    local state = { good = 0, bad = 0 }
     local spread = options.jitter * options.interval
     return function()
         if spread > 0 then tcp.sleep(math.random() * spread) end
         local ok, reason = run_probe(probe, server, options.timeout)
-        local up = M.count(state, ok, server.up, options)
+        local row = C.tg_ffi_server_probed(vm, server._backend, server._server, ok and 1 or 0)
+        local up = M.judge(row, server.up, options)
         if up ~= nil then
             report(server, up, transition_text(options, up, reason))
         elseif not ok then

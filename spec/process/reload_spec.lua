@@ -154,6 +154,19 @@ end })
         assert.equal(before.backends.web.servers.a.failures, gate:server("a").failures)
     end)
 
+    it("goes on counting failed checks where it was", function()
+        local sick = origin { status = 500 }
+        local gate = tidegate { servers = { sick },
+            check = { "http", path = "/", interval = "1h", jitter = 0, fall = 3 } } -- one probe a load
+        h.retry(function()
+            local before = sick.requests
+            assert.equal(0, gate:reload().status)
+            h.wait_until(function() return sick.requests > before end, "the probe")
+            return gate:server("a").state == "down"
+        end, "the third failed check")
+        gate:wait_log "server a is down: .*3 failed checks in a row"
+    end)
+
     it("opens listeners that appear and closes those that go, and leaves the others alone", function()
         local ports = { h.free_port(), h.free_port(), h.free_port() }
         local function config(...)

@@ -234,6 +234,13 @@ local function server_functions(C, gate)
         return gate.turns - 1
     end
 
+    function C.tg_ffi_server_probed(_, backend, server, good)
+        local entry = gate.backends[backend + 1].servers[server + 1]
+        local row = entry.probes or 0
+        entry.probes = good == 1 and math.max(row, 0) + 1 or math.min(row, 0) - 1
+        return entry.probes
+    end
+
     function C.tg_ffi_server_health(_, backend, server, up, reason)
         local entry = gate.backends[backend + 1].servers[server + 1]
         entry.view.up, entry.view.usable = up, up

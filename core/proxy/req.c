@@ -239,11 +239,13 @@ tg_req_attempt_failed(struct tg_req *req, enum tg_end kind)
 void
 tg_req_server_down(struct tg_req *req)
 {
-	const struct tg_backend_options *options = &req->backend->options;
-	bool begun = req->out_started || req->out_head_done;
-	bool movable = !begun && options->has_retry != 0 && tg_req_safe(req);
+	const struct tg_backend_options *options;
+	bool begun, movable;
 
 	TG_CHECK(req, TG_REQ_MAGIC);
+	options = &req->backend->options;
+	begun = req->out_started || req->out_head_done;
+	movable = !begun && options->has_retry && tg_req_safe(req);
 	if (options->on_down == TG_ON_DOWN_CLOSE ||
 	    (options->on_down == TG_ON_DOWN_RETRY && movable))
 		tg_req_attempt_failed(req, TG_END_SERVER_DOWN);

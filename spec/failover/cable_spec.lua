@@ -13,6 +13,7 @@ local it = missing and function(name) pending(("%s: skipped, %s"):format(name, m
 
 local CHECK = { "http", method = "HEAD", path = "/", host = "localhost", rise = 2, fall = 2,
     interval = "100ms", timeout = ("%dms"):format(300 * h.scale) }
+local SOON = ("%dms"):format(500 * h.scale) -- a timeout that is waited for
 local NEVER = "10m" -- far beyond what a spec waits for: what ends in time was not ended by this
 
 -- Reads the body, and writes down who came. /held.cgi then waits while the fifo "hold" is there.
@@ -259,7 +260,7 @@ describe("a server that accepts and never answers", function()
     end)
 
     it("costs a POST a 504, which nobody else has seen", function()
-        local _, one, two, gate = two_servers { timeout = { connect = NEVER, server = "300ms" } }
+        local _, one, two, gate = two_servers { timeout = { connect = NEVER, server = SOON } }
         one:freeze()
         local orders = numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
         h.wait_until(function() return (orders:results()[504] or 0) >= 2 end, "no POST is given up")
@@ -270,6 +271,24 @@ describe("a server that accepts and never answers", function()
         for id, answer in pairs(orders.answers) do
             assert.equal(answer == 200 and 1 or nil, at_two[id])
         end
+    end)
+
+    it("costs a GET the server's timeout and no more, where the retry policy goes on then", function()
+        local _, one, _, gate = two_servers { timeout = { connect = NEVER, server = SOON },
+            retry = h.code [[function(_, failure)
+                return failure.safe and failure.kind == "server_timeout" and "redispatch" or "give up"
+            end]] }
+        one:freeze()
+        local pages = load(gate, { connections = 4, accept = function(res)
+            return is_page(res) and res.body == "two\n"
+        end })
+        pages:progress(20)
+        pages:stop()
+
+        assert.same({}, pages.failures)
+        assert_counted(gate, pages.requests)
+        assert.is_true(gate:server("a").failures > 0)
+        assert.equal(pages.requests, gate:server("b").requests)
     end)
 end)
 

@@ -4,8 +4,9 @@
 -- keeps a sticky client where its session is; the last retry, or the first after the server was
 -- found down, goes to another. A server that let the connection time out, closed it without an
 -- answer, or was found down meanwhile has shown what it is worth: the next try goes elsewhere. A
--- silent server (504) and a malformed answer (502) are final: the request was seen, and another
--- server would wait as long.
+-- silent server gets one request off its hands once, so that one that hangs costs a timeout and no
+-- failure; if the other is silent too, the request itself takes long, and asking them all would
+-- multiply its cost. A malformed answer (502) is final.
 local M = {}
 
 M.options = {
@@ -13,7 +14,7 @@ M.options = {
     redispatch = { "boolean", default = true }, -- may a repeat go to another server?
 }
 
-local SAME, OTHER = "same server first", "another server"
+local SAME, OTHER, ONCE = "same server first", "another server", "another server, once"
 
 local FAILURES = { -- all others are final
     connect_refused = SAME,
@@ -21,11 +22,16 @@ local FAILURES = { -- all others are final
     connect_timeout = OTHER,
     server_closed = OTHER,
     server_down = OTHER,
+    server_timeout = ONCE,
 }
 
-local function decide(failure, retries, redispatch)
+-- `others`: is there another server to go to?
+local function decide(failure, retries, redispatch, others)
     local where = FAILURES[failure.kind]
     if not where or not failure.safe or failure.attempts > retries then return "give up" end
+    if where == ONCE then
+        return failure.attempts == 1 and redispatch and others and "redispatch" or "give up"
+    end
     if not redispatch then return "retry" end
     if where == OTHER or failure.attempts == retries or not failure.server.usable then
         return "redispatch"
@@ -33,10 +39,11 @@ local function decide(failure, retries, redispatch)
     return "retry"
 end
 
-function M.new(_, options)
+function M.new(backend, options)
     local retries, redispatch = options.retries, options.redispatch
     return function(_, failure)
-        return decide(failure, retries, redispatch)
+        local others = backend.usable - (failure.server.usable and 1 or 0) > 0
+        return decide(failure, retries, redispatch, others)
     end
 end
 

@@ -278,11 +278,8 @@ describe("a server that accepts and never answers", function()
         end
     end)
 
-    it("costs a GET the server's timeout and no more, where the retry policy goes on then", function()
-        local _, one, _, gate = two_servers { timeout = { connect = NEVER, server = SOON },
-            retry = h.code [[function(_, failure)
-                return failure.safe and failure.kind == "server_timeout" and "redispatch" or "give up"
-            end]] }
+    it("costs a GET the server's timeout and no more", function()
+        local _, one, _, gate = two_servers { timeout = { connect = NEVER, server = SOON } }
         one:freeze()
         local pages = load(gate, { connections = 4, accept = is_page })
         gate:wait_stats(function(stats) return stats.backends.web.servers.a.failures >= 4 end)

@@ -130,7 +130,7 @@ describe("a server", function()
         local res = get(gate, "/")
 
         assert.equal(504, res.status)
-        assert.equal(1, server.accepted) -- another try would wait as long
+        assert.equal(1, server.accepted) -- it is not asked again
         ending(gate, "server_timeout")
     end)
 

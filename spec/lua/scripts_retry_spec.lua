@@ -2,10 +2,10 @@
 local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
 local default = dofile(root .. "scripts/retry/default.lua")
 
-local function policy(options)
+local function policy(options, usable)
     options = options or {}
     if options.redispatch == nil then options.redispatch = true end
-    return default.new({}, { retries = options.retries or 3, redispatch = options.redispatch })
+    return default.new({ usable = usable or 2 }, { retries = options.retries or 3, redispatch = options.redispatch })
 end
 
 local function failed(kind, changes)
@@ -51,13 +51,19 @@ describe("retry/default", function()
 
     it("never repeats what is not safe to repeat", function()
         for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "server_closed",
-            "server_down" } do
+            "server_down", "server_timeout" } do
             assert.equal("give up", policy()(nil, failed(kind, { safe = false, sent = true })))
         end
     end)
 
-    it("takes silence, a malformed answer and what it does not know as final", function()
-        for _, kind in ipairs { "server_timeout", "bad_response", "brand_new_failure" } do
+    it("takes a request away from a silent server, but once, and only where another is there", function()
+        assert.equal("redispatch, give up", course(policy(), "server_timeout", { sent = true }))
+        assert.equal("give up", policy({}, 1)(nil, failed("server_timeout", { sent = true })))
+        assert.equal("give up", policy { redispatch = false }(nil, failed("server_timeout", { sent = true })))
+    end)
+
+    it("takes a malformed answer and what it does not know as final", function()
+        for _, kind in ipairs { "bad_response", "brand_new_failure" } do
             assert.equal("give up", policy()(nil, failed(kind)))
         end
     end)

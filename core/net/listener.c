@@ -77,7 +77,9 @@ on_handle_closed(uv_handle_t *handle)
 static void
 pause_accepting(struct tg_listener *listener, int error)
 {
-	tg_log(TG_LOG_WARNING, "accepting pauses: %s", strerror(error));
+	if (!listener->starved)
+		tg_log(TG_LOG_WARNING, "accepting pauses: %s", strerror(error));
+	listener->starved = true;
 	uv_poll_stop(&listener->poll);
 	tg_loop_timer_start(listener->loop, &listener->retry, RETRY_MS);
 }
@@ -91,6 +93,9 @@ accept_batch(struct tg_listener *listener, int most)
 		int fd = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			if (listener->starved)
+				tg_log(TG_LOG_NOTICE, "accepting goes on");
+			listener->starved = false;
 			listener->on_connection(listener, fd, &peer);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS) {
@@ -132,6 +137,7 @@ tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
 		return err;
 	listener->magic = LISTENER_MAGIC;
 	listener->closing = false;
+	listener->starved = false;
 	listener->fd = fd;
 	listener->loop = loop;
 	listener->on_connection = on_connection;

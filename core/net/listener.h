@@ -18,6 +18,7 @@ struct tg_listener {
 	uint32_t magic;
 	int fd;
 	bool closing;
+	bool starved; /* descriptors are out: said once */
 	struct tg_loop *loop;
 	struct tg_timer retry; /* runs while accepting pauses: descriptors are out */
 	/* A connection was accepted; the callee owns `fd` (non-blocking). `peer` is the client's

@@ -5,4 +5,9 @@ require "busted" -- before our directories come first: this file would be found 
 
 package.path = "./lua/?.lua;./lua/?/init.lua;./spec/support/?.lua;./?.lua;" .. package.path
 
+-- Specs of processes are interpreted: what they test runs elsewhere, and the compiler of LuaJIT
+-- 2.1-20230119 has crashed the runner (not the gate) in the midst of its many coroutines. The unit
+-- specs in spec/lua run what the gate runs, so they are compiled as there.
+if not table.concat(arg, " "):find("spec/lua/", 1, true) then require("jit").off() end
+
 run { standalone = false }

@@ -188,12 +188,8 @@ tg_req_answer(struct tg_req *req, int status, struct tg_str body)
 }
 
 bool
-tg_req_safe(const struct tg_req *req)
+tg_req_idempotent(const struct tg_req *req)
 {
-	if (!req->sent)
-		return true;
-	if (req->view.bytes_in > 0)
-		return false; /* part of the body is gone */
 	switch (req->in.method_id) {
 	case TG_METHOD_GET:
 	case TG_METHOD_HEAD:
@@ -205,6 +201,13 @@ tg_req_safe(const struct tg_req *req)
 	default:
 		return false;
 	}
+}
+
+bool
+tg_req_safe(const struct tg_req *req)
+{
+	/* What was read of the body is gone. */
+	return !req->sent || (req->view.bytes_in == 0 && tg_req_idempotent(req));
 }
 
 void

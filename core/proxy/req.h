@@ -133,6 +133,9 @@ void tg_req_server_down(struct tg_req *req);
  * whole? */
 bool tg_req_safe(const struct tg_req *req);
 
+/* Does its method do the same however often it is done (RFC 9110 §9.2.2)? */
+bool tg_req_idempotent(const struct tg_req *req);
+
 /* Has the client neither sent of its body nor been told to (RFC 9110 §10.1.1)? */
 static inline bool
 tg_req_awaits_continue(const struct tg_req *req)

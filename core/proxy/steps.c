@@ -126,13 +126,10 @@ tg_step_connect(struct tg_req *req)
 	enum tg_end failed;
 
 	req->sent = false;
-	if (!req->fresh) {
-		/* A request that could not go again must not meet a connection that is dead:
-		 * look. One that can is cheaper to send twice in the rare case. */
-		req->sent = true;
-		up = tg_pool_take(req->engine, server, !tg_req_safe(req) || !req->in_done);
-		req->sent = false;
-	}
+	/* A request that could not go again must not meet a connection that is dead: look. One that
+	 * can is cheaper to send twice in the rare case. */
+	if (!req->fresh)
+		up = tg_pool_take(req->engine, server, !tg_req_idempotent(req) || !req->in_done);
 	if (up != NULL) {
 		tg_upstream_attach(up, req);
 		return go(req, tg_step_send);

@@ -1,14 +1,6 @@
 -- An error in a script costs its request, never the worker.
 local h = require "harness"
-local origin, tidegate, get, raw, code = h.origin, h.tidegate, h.get, h.raw, h.code
-
--- A gate with one backend "web" and this route function.
-local function routed(servers, route, more)
-    local options = more or {}
-    options.servers, options.listen = servers, options.listen or {}
-    options.listen.route = code(route)
-    return tidegate(options)
-end
+local origin, tidegate, get, raw, code, routed = h.origin, h.tidegate, h.get, h.raw, h.code, h.routed
 
 describe("an error in a script", function()
     it("is a 500 for its request, with a traceback in the log; the worker lives", function()

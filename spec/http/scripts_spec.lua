@@ -1,14 +1,6 @@
 -- What scripts can see and do.
 local h = require "harness"
-local origin, tidegate, get, raw, code = h.origin, h.tidegate, h.get, h.raw, h.code
-
--- A gate with one backend "web" and this route function.
-local function routed(servers, route, more)
-    local options = more or {}
-    options.servers, options.listen = servers, options.listen or {}
-    options.listen.route = code(route)
-    return tidegate(options)
-end
+local origin, tidegate, get, raw, code, routed = h.origin, h.tidegate, h.get, h.raw, h.code, h.routed
 
 describe("a script", function()
     it("sees all of a request", function()

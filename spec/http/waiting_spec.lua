@@ -1,14 +1,6 @@
 -- Every hook may wait: for time, for another server; nobody else waits with it.
 local h = require "harness"
-local origin, tidegate, get, raw, code = h.origin, h.tidegate, h.get, h.raw, h.code
-
--- A gate with one backend "web" and this route function.
-local function routed(servers, route, more)
-    local options = more or {}
-    options.servers, options.listen = servers, options.listen or {}
-    options.listen.route = code(route)
-    return tidegate(options)
-end
+local origin, tidegate, get, raw, code, routed = h.origin, h.tidegate, h.get, h.raw, h.code, h.routed
 
 describe("a hook may wait:", function()
     it("a route that sleeps holds up nobody else on its worker", function()

@@ -252,4 +252,12 @@ function M:expect_end()
     return self.process:wait()
 end
 
+-- A gate with one backend "web" and this route function; `more` as for M.new.
+function M.routed(servers, route, more)
+    local options = more or {}
+    options.servers, options.listen = servers, options.listen or {}
+    options.listen.route = M.code(route)
+    return M.new(options)
+end
+
 return M

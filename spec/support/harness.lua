@@ -18,6 +18,7 @@ return {
     origin = origin.new,
     respond = origin.respond,
     tidegate = gate.new,
+    routed = gate.routed,
     apache = require("apache").new,
     code = gate.code,
     command = gate.command,

@@ -49,6 +49,13 @@ struct tg_req_view {
 	int64_t bytes_in;       /* body bytes from the client */
 	int64_t bytes_out;      /* bytes sent to the client, head included */
 	int32_t reused;         /* 1: the server connection came from the pool */
+	int32_t server_queue;   /* requests served before it in the line for its server */
+	int32_t backend_queue;  /* requests served before it in the line for any server */
+	/* As of its end, it included, all threads: */
+	int32_t process_connections;  /* client connections of the process */
+	int32_t listener_connections; /* client connections of its listener */
+	int32_t backend_active;       /* requests that its backend answers or keeps in line */
+	int32_t server_active;        /* requests that its server answers */
 	int32_t end;            /* enum tg_end once it has ended, else 0 */
 	struct tg_str end_name; /* of that row of core/proxy/end.h, e.g. "ok" */
 	struct tg_str end_code; /* HAProxy's two characters, e.g. "--", "sH" */

@@ -176,6 +176,12 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field total_ms integer
 ---@field bytes_in number
 ---@field bytes_out number
+---@field server_queue integer
+---@field backend_queue integer
+---@field process_connections integer
+---@field listener_connections integer
+---@field backend_active integer
+---@field server_active integer
 ---@field end_name string
 ---@field end_code string
 local Request = {}

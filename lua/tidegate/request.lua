@@ -93,6 +93,12 @@ function getters.bytes_out(view) return (tonumber(view.bytes_out)) end
 function getters.retries(view) return view.retries end
 function getters.redispatched(view) return view.redispatched == 1 end
 function getters.reused(view) return view.reused == 1 end
+function getters.server_queue(view) return view.server_queue end
+function getters.backend_queue(view) return view.backend_queue end
+function getters.process_connections(view) return view.process_connections end
+function getters.listener_connections(view) return view.listener_connections end
+function getters.backend_active(view) return view.backend_active end
+function getters.server_active(view) return view.server_active end
 function getters.end_name(view) return engine.text(view.end_name) or "" end
 function getters.end_code(view) return engine.text(view.end_code) or "" end
 

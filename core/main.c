@@ -27,6 +27,7 @@ static const char usage_text[] =
     "  check FILE                load and check FILE, print every error\n"
     "  reload                    ask the running process to load its files anew\n"
     "  stats                     print the counters of the running process as JSON\n"
+    "  server NAME STATE         drain or disable a server, or make it ready again\n"
     "  version                   versions of tidegate and of the libraries it uses\n"
     "\n"
     "`tidegate COMMAND --help` says more about a command.\n";
@@ -69,6 +70,19 @@ static const char reload_text[] =
 static const char stats_text[] = "usage: tidegate stats [--control PATH]\n"
                                  "\n"
                                  "Print the counters of the running process as JSON.\n";
+
+static const char server_text[] =
+    "usage: tidegate server BACKEND/SERVER STATE [--control PATH]\n"
+    "\n"
+    "Set what is wanted of a server of the running process, whatever its checks say:\n"
+    "\n"
+    "  ready      it takes requests\n"
+    "  drain      no new clients; those that stickiness leads there still go there\n"
+    "  disabled   nobody goes there, and it is not checked; requests on it are answered\n"
+    "\n"
+    "It holds over reloads until the configuration itself declares another state.\n"
+    "\n"
+    "  tidegate server web/web01 drain\n";
 
 static const char version_text[] = "usage: tidegate version\n"
                                    "\n"
@@ -311,6 +325,21 @@ ask(char **argv, const char *command, const char *help)
 }
 
 static int
+command_server(char **argv)
+{
+	struct arguments args = parse(argv, "c", server_text);
+	char command[1000];
+
+	if (args.count != 2)
+		fail("%s needs BACKEND/SERVER and a STATE (see --help)", "server");
+	if (snprintf(command, sizeof(command), "server %s %s", args.words[0], args.words[1]) >=
+	    (int)sizeof(command))
+		fail("the name %s is too long", args.words[0]);
+	return tg_admin_ask(
+	    args.control != NULL ? args.control : tg_control_default_path(), command);
+}
+
+static int
 command_version(char **argv)
 {
 	struct arguments args = parse(argv, "", version_text);
@@ -361,6 +390,8 @@ main(int argc, char **argv)
 		return ask(rest, "reload", reload_text);
 	if (strcmp(command, "stats") == 0)
 		return ask(rest, "stats", stats_text);
+	if (strcmp(command, "server") == 0)
+		return command_server(rest);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
 		return command_version(rest);
 	if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||

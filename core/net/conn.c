@@ -1,6 +1,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -214,6 +215,16 @@ tg_conn_quiet(const struct tg_conn *conn)
 		return false;
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool
+tg_conn_gone(const struct tg_conn *conn)
+{
+	struct pollfd look = { .events = POLLRDHUP };
+
+	if (conn->closing || uv_fileno(&conn->uv.handle, &look.fd) != 0)
+		return true;
+	return poll(&look, 1, 0) > 0;
 }
 
 /* --- writing ------------------------------------------------------------------------------ */

@@ -93,6 +93,10 @@ void tg_conn_shutdown(struct tg_conn *conn);
 /* Is there nothing for us to read: no bytes, here or in the kernel, and no end? One system call. */
 bool tg_conn_quiet(const struct tg_conn *conn);
 
+/* Has the peer ended its side, or is the connection broken, even if there are bytes before that
+ * which nobody has read? One system call; for a connection that is not being read. */
+bool tg_conn_gone(const struct tg_conn *conn);
+
 /* Safe twice, and from any callback. What is queued is lost. */
 void tg_conn_close(struct tg_conn *conn);
 

@@ -84,26 +84,40 @@ pause_accepting(struct tg_listener *listener, int error)
 	tg_loop_timer_start(listener->loop, &listener->retry, RETRY_MS);
 }
 
+/* Accept one. False: no more for now. */
+static bool
+accept_one(struct tg_listener *listener)
+{
+	struct tg_addr peer = { .len = sizeof(peer.un) };
+	int fd = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int error = fd < 0 ? errno : 0;
+
+	if (fd >= 0) {
+		if (listener->starved)
+			tg_log(TG_LOG_NOTICE, "accepting goes on");
+		listener->starved = false;
+		listener->on_connection(listener, fd, &peer);
+		return true;
+	}
+	if (listener->dismiss != NULL)
+		listener->dismiss(listener);
+	if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS)
+		pause_accepting(listener, error);
+	return error == ECONNABORTED || error == EINTR;
+}
+
 /* Take what waits, but no more than a batch: the other sockets want their turn. */
 static void
-accept_batch(struct tg_listener *listener, int most)
+accept_batch(struct tg_listener *listener, int most, bool must)
 {
 	while (most-- > 0 && !listener->closing) {
-		struct tg_addr peer = { .len = sizeof(peer.un) };
-		int fd = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			if (listener->starved)
-				tg_log(TG_LOG_NOTICE, "accepting goes on");
-			listener->starved = false;
-			listener->on_connection(listener, fd, &peer);
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		    errno == ENOBUFS) {
-			pause_accepting(listener, errno);
-			return;
-		} else if (errno != ECONNABORTED && errno != EINTR) {
+		if (listener->admit != NULL && !listener->admit(listener, must)) {
+			listener->full = true;
+			uv_poll_stop(&listener->poll);
 			return;
 		}
+		if (!accept_one(listener))
+			return;
 	}
 }
 
@@ -115,7 +129,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 	(void)events;
 	TG_CHECK(listener, LISTENER_MAGIC);
 	if (status == 0)
-		accept_batch(listener, BATCH);
+		accept_batch(listener, BATCH, false);
 }
 
 static void
@@ -138,6 +152,9 @@ tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
 	listener->magic = LISTENER_MAGIC;
 	listener->closing = false;
 	listener->starved = false;
+	listener->full = false;
+	listener->admit = NULL;
+	listener->dismiss = NULL;
 	listener->fd = fd;
 	listener->loop = loop;
 	listener->on_connection = on_connection;
@@ -149,12 +166,22 @@ tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
 }
 
 void
+tg_listener_resume(struct tg_listener *listener)
+{
+	TG_CHECK(listener, LISTENER_MAGIC);
+	if (!listener->full || listener->closing)
+		return;
+	listener->full = false;
+	uv_poll_start(&listener->poll, UV_READABLE, on_poll);
+}
+
+void
 tg_listener_close(struct tg_listener *listener)
 {
 	TG_CHECK(listener, LISTENER_MAGIC);
 	if (listener->closing)
 		return;
-	accept_batch(listener, BACKLOG);
+	accept_batch(listener, BACKLOG, true);
 	listener->closing = true;
 	tg_loop_timer_stop(listener->loop, &listener->retry);
 	uv_poll_stop(&listener->poll);

@@ -19,8 +19,14 @@ struct tg_listener {
 	int fd;
 	bool closing;
 	bool starved; /* descriptors are out: said once */
+	bool full;    /* accepting pauses until tg_listener_resume: `admit` said no */
 	struct tg_loop *loop;
 	struct tg_timer retry; /* runs while accepting pauses: descriptors are out */
+	/* Asked before each accept, NULL: there is no limit. With `must` it cannot say no: the
+	 * listener closes, and who is in its queue would be reset. `dismiss` takes it back: nobody
+	 * came. */
+	bool (*admit)(struct tg_listener *listener, bool must);
+	void (*dismiss)(struct tg_listener *listener);
 	/* A connection was accepted; the callee owns `fd` (non-blocking). `peer` is the client's
 	 * address, valid during the call. */
 	void (*on_connection)(struct tg_listener *listener, int fd, const struct tg_addr *peer);
@@ -37,6 +43,9 @@ TG_MUST_USE int tg_listener_bind(const struct tg_addr *addr, struct tg_addr *at)
 TG_MUST_USE int tg_listener_open(struct tg_listener *listener, struct tg_loop *loop, int fd,
     void (*on_connection)(struct tg_listener *, int, const struct tg_addr *),
     void (*on_closed)(struct tg_listener *));
+
+/* There may be room again: ask `admit` once more. Harmless when accepting does not pause for it. */
+void tg_listener_resume(struct tg_listener *listener);
 
 /* Stop accepting; safe twice. What the kernel has accepted is taken first (on_connection is
  * called), so that a reload that removes an address resets nobody. */

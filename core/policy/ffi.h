@@ -30,7 +30,7 @@ enum tg_ffi_error {
 
 enum tg_hook {
 	TG_HOOK_ROUTE,    /* in: listener, req. out: backend >= 0, or the request has answered */
-	TG_HOOK_PICK,     /* in: backend, req. out: server >= 0, or -1: none */
+	TG_HOOK_PICK,     /* in: backend, req. out: server >= 0, or -1: none; bound */
 	TG_HOOK_RESPONSE, /* in: req (response readable), backend */
 	TG_HOOK_RETRY,    /* in: backend, server, req, failure. out: verdict */
 	TG_HOOK_FINISH,   /* in: req (ended). Cannot wait; writes the log line */
@@ -63,6 +63,7 @@ struct tg_call {
 	/* Lua to C, valid when the hook returns. */
 	int32_t result_backend;
 	int32_t result_server;
+	int32_t result_bound; /* TG_HOOK_PICK: 1: no other server will do, it waits for this one */
 	int32_t verdict;
 
 	/* Lua to C, valid when the hook yields. */
@@ -125,6 +126,14 @@ struct tg_server_view *tg_ffi_server_view(struct tg_vm *vm, int backend, int ser
  * a list of usable servers need be made only then. */
 uint32_t tg_ffi_backend_epoch(struct tg_vm *vm, int backend);
 
+/* Requests in line in the backend, for whatever server. */
+int tg_ffi_backend_queued(struct tg_vm *vm, int backend);
+
+/* What an operator wants of a server (enum tg_admin_state), from any thread; it takes effect when the
+ * control thread has seen it. `by` says who wants it, for the log. */
+int tg_ffi_server_admin(
+    struct tg_vm *vm, int backend, int server, int admin, const char *by, size_t len);
+
 /* A counter of this thread for this backend that survives a reload: returns its value, then
  * adds one. The memory of round robin. */
 uint32_t tg_ffi_backend_turn(struct tg_vm *vm, int backend);
@@ -151,9 +160,11 @@ int tg_ffi_plan_listener(
 /* A sink for log lines: "stdout", "stderr", "file:/path". A file that cannot be opened is refused
  * with libuv's code for the reason. */
 int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
-/* Settings of the process; changing them needs a restart. workers 0: one per core. control:
- * path of the control socket, len 0: the default. */
-int tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len);
+/* Settings of the process; changing them needs a restart. workers 0: one per core.
+ * max_connections (which a reload may change) 0: as many as there are descriptors for. control: path
+ * of the control socket, len 0: the default. */
+int tg_ffi_plan_process(
+    struct tg_vm *vm, int workers, int max_connections, const char *control, size_t len);
 /* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
  * ms after the end of the last call. Only in the thread that should run it. */
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);

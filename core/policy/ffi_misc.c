@@ -29,7 +29,10 @@ tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
 	view = &entry->views[vm->config.thread];
 	sums = tg_server_sum(entry->server);
 	view->up = atomic_load_explicit(&entry->server->up, memory_order_relaxed);
+	view->resolved = atomic_load_explicit(&entry->server->addr, memory_order_relaxed) != NULL;
+	view->admin = atomic_load_explicit(&entry->server->admin, memory_order_relaxed);
 	view->usable = tg_server_usable(entry->server);
+	view->open = tg_server_open(entry->server);
 	view->active = (int32_t)sums.active;
 	view->requests = (int64_t)sums.requests;
 	view->failures = (int64_t)sums.failures;
@@ -50,9 +53,34 @@ tg_ffi_backend_turn(struct tg_vm *vm, int index)
 {
 	struct tg_plan_backend *backend = backend_of(vm, index);
 
-	if (backend == NULL || vm->config.thread >= backend->state->turns_len)
+	if (backend == NULL || vm->config.thread >= backend->state->cells_len)
 		return 0;
-	return backend->state->turns[vm->config.thread].turn++;
+	return backend->state->cells[vm->config.thread].turn++;
+}
+
+int
+tg_ffi_backend_queued(struct tg_vm *vm, int index)
+{
+	struct tg_plan_backend *backend = backend_of(vm, index);
+
+	return backend == NULL ? 0 : (int)atomic_load(&backend->state->queue.waiting);
+}
+
+int
+tg_ffi_server_admin(
+    struct tg_vm *vm, int backend_index, int server_index, int admin, const char *by, size_t len)
+{
+	struct tg_plan_backend *backend = backend_of(vm, backend_index);
+
+	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+		return TG_FFI_MISSING;
+	if (admin < TG_ADMIN_READY || admin > TG_ADMIN_DISABLED)
+		return TG_FFI_INVALID;
+	if (vm->config.server_admin == NULL) /* `tidegate check` */
+		return TG_FFI_STATE;
+	vm->config.server_admin(vm->config.server_arg, backend->state,
+	    backend->servers[server_index].server, admin, (struct tg_str){ by, len });
+	return 0;
 }
 
 int
@@ -91,8 +119,7 @@ tg_ffi_server_health(
 	tg_log(up ? TG_LOG_NOTICE : TG_LOG_WARNING, "backend %s: server %s is %s%s%.*s",
 	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "", (int)len,
 	    reason);
-	if (!up)
-		vm->config.server_down(vm->config.server_down_arg, server);
+	vm->config.server_health(vm->config.server_arg, backend->state, server, up != 0);
 	return 1;
 }
 

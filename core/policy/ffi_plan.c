@@ -86,6 +86,7 @@ tg_ffi_plan_listener(
 {
 	struct tg_plan *plan = vm->config.plan;
 	struct tg_str text = { address, len }, host;
+	struct tg_listener_state *state;
 	struct tg_addr addr;
 	uint16_t port;
 	int index;
@@ -99,7 +100,10 @@ tg_ffi_plan_listener(
 	}
 	if (tg_addr_parse(text, true, &addr, &host, &port) != TG_ADDR_OK)
 		return TG_FFI_INVALID;
-	index = tg_plan_add_listener(plan, text, &addr, options);
+	state = tg_registry_listener(vm->config.registry, text);
+	if (state == NULL)
+		return TG_FFI_MEMORY;
+	index = tg_plan_add_listener(plan, state, &addr, options);
 	return index < 0 ? TG_FFI_MEMORY : index;
 }
 
@@ -138,19 +142,21 @@ tg_plan_complete(const struct tg_vm *vm)
 }
 
 int
-tg_ffi_plan_process(struct tg_vm *vm, int workers, const char *control, size_t len)
+tg_ffi_plan_process(
+    struct tg_vm *vm, int workers, int max_connections, const char *control, size_t len)
 {
 	struct tg_plan *plan = vm->config.plan;
 	char *copy;
 
 	if (!builds(vm))
 		return 0;
-	if (workers < 0 || workers > TG_WORKERS_MAX)
+	if (workers < 0 || workers > TG_WORKERS_MAX || max_connections < 0)
 		return TG_FFI_INVALID;
 	copy = strndup(control, len);
 	if (copy == NULL)
 		return TG_FFI_MEMORY;
 	plan->workers = workers;
+	plan->max_connections = max_connections;
 	free((char *)(uintptr_t)plan->control.ptr);
 	plan->control = (struct tg_str){ copy, len };
 	return 0;

@@ -45,6 +45,7 @@ pick(struct tg_req *req)
 	struct tg_vm *vm = prepare(req);
 
 	vm->call.result_server = -1;
+	vm->call.result_bound = 0;
 	return start(vm, TG_HOOK_PICK, req->view.backend, req);
 }
 

@@ -214,6 +214,7 @@ collect(struct tg_task *task)
 		break;
 	case TG_HOOK_PICK:
 		req->view.server = call->result_server;
+		req->bound = call->result_bound != 0;
 		break;
 	case TG_HOOK_RETRY:
 		req->verdict = (uint8_t)call->verdict;

@@ -56,8 +56,13 @@ typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
 /* Can lines be written there? 0, or a negative errno. */
 typedef int (*tg_log_check_fn)(struct tg_str sink);
 
-/* A server was marked down (control): the workers are to know (process/). */
-typedef void (*tg_server_down_fn)(void *arg, struct tg_server *server);
+/* A server was marked up or down (control thread): the others are to know (process/). */
+typedef void (*tg_server_health_fn)(
+    void *arg, struct tg_backend_state *backend, struct tg_server *server, bool up);
+
+/* A script, on any thread, wants something of a server: enum tg_admin_state (process/). */
+typedef void (*tg_server_admin_fn)(void *arg, struct tg_backend_state *backend,
+    struct tg_server *server, int admin, struct tg_str by);
 
 struct tg_vm_config {
 	enum tg_vm_role role;
@@ -71,8 +76,9 @@ struct tg_vm_config {
 	struct tg_shared *shared;
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
-	tg_server_down_fn server_down;
-	void *server_down_arg;
+	tg_server_health_fn server_health;
+	tg_server_admin_fn server_admin;
+	void *server_arg;
 };
 
 struct tg_vm_timer; /* a function that runs at intervals */

@@ -11,9 +11,10 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "process/reload.h"
+#include "process/servers.h"
 #include "process/stats.h"
 
-enum { COMMAND_MAX = 64, ASK_MS = 10000 };
+enum { COMMAND_MAX = 1024, ASK_MS = 10000 };
 
 struct tg_admin {
 	struct tg_control *control;
@@ -83,7 +84,9 @@ static void
 run_command(struct session *session, struct tg_str command)
 {
 	struct tg_control *control = session->admin->control;
+	const char *said;
 	char *text;
+	bool good;
 
 	tg_loop_timer_stop(&control->loop, &session->timer);
 	session->asked = true;
@@ -93,8 +96,13 @@ run_command(struct session *session, struct tg_str command)
 		text = tg_stats_json(control);
 		answer(session, text != NULL, text != NULL ? text : "out of memory\n");
 		free(text);
+	} else if (command.len > 7 && memcmp(command.ptr, "server ", 7) == 0) {
+		command = (struct tg_str){ command.ptr + 7, command.len - 7 };
+		good = tg_servers_command(control, command, &said);
+		answer(session, good, said);
 	} else {
-		answer(session, false, "unknown command: send \"reload\" or \"stats\"\n");
+		answer(session, false,
+		    "unknown command: send \"reload\", \"stats\" or \"server …\"\n");
 	}
 }
 
@@ -117,7 +125,7 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 		    session, (struct tg_str){ session->line, (size_t)(end - session->line) });
 	} else if (session->line_len == COMMAND_MAX) {
 		session->asked = true;
-		answer(session, false, "a command is one word and a newline\n");
+		answer(session, false, "a command is one line, of 1023 bytes at most\n");
 	}
 	return len;
 }

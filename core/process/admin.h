@@ -1,5 +1,6 @@
-/* The control socket: a UNIX socket for the owner of the process only. A client sends one word
- * and a newline ("reload", "stats") and gets "ok" or "error" on a line, then text, then the end.
+/* The control socket: a UNIX socket for the owner of the process only. A client sends one line
+ * ("reload", "stats", "server BACKEND/SERVER STATE") and gets "ok" or "error" on a line, then text,
+ * then the end.
  */
 #ifndef TG_PROCESS_ADMIN_H
 #define TG_PROCESS_ADMIN_H

@@ -129,7 +129,7 @@ start_workers(struct tg_control *control)
 		worker->on_switched = on_switched;
 		worker->on_done = on_worker_done;
 		worker->arg = control;
-		err = tg_worker_start(worker, w, &control->mailbox);
+		err = tg_worker_start(worker, w, &control->engines, &control->mailbox);
 		if (err != 0) {
 			fprintf(stderr, "tidegate: cannot start a worker: %s\n", uv_strerror(err));
 			return err;

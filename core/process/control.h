@@ -33,6 +33,7 @@ struct tg_control {
 	struct tg_shared *shared;
 	struct tg_worker *workers;
 	unsigned worker_count;
+	struct tg_engines engines; /* of the workers */
 	uint64_t started_ms;
 
 	/* What runs now (reload.c). */

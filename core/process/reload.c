@@ -7,8 +7,10 @@
 
 #include "base/intern.h"
 #include "base/log.h"
+#include "process/descriptors.h"
 #include "process/file_watch.h"
 #include "process/logger.h"
+#include "process/servers.h"
 
 struct asker {
 	struct asker *next;
@@ -26,6 +28,7 @@ struct tg_reload {
 	struct tg_vm **worker_vms; /* one per worker; NULL once handed over */
 	struct tg_new_port *ports; /* worker_count for each new listener, worker by worker */
 	unsigned port_count;       /* new listeners */
+	int max_connections;       /* of the process */
 	unsigned waiting;          /* workers that have not switched yet */
 };
 
@@ -89,7 +92,8 @@ tg_reload_forget(struct tg_control *control, void *arg)
 static void
 drop_port(const struct tg_new_port *port, bool first)
 {
-	const char *path = port->fd >= 0 && port->is_unix ? strchr(port->address.ptr, '/') : NULL;
+	const char *path =
+	    port->fd >= 0 && port->is_unix ? strchr(port->state->address.ptr, '/') : NULL;
 
 	if (port->fd >= 0)
 		close(port->fd);
@@ -190,17 +194,6 @@ fail_with(struct tg_reload *reload, const char *text)
 
 /* --- load --------------------------------------------------------------------------------- */
 
-static void
-on_server_down(void *arg, struct tg_server *server)
-{
-	struct tg_control *control = arg;
-
-	if (control->workers_done == control->worker_count)
-		return; /* nothing runs any more, and the mailboxes are closed */
-	for (unsigned w = 0; w < control->worker_count; w++)
-		tg_worker_server_down(&control->workers[w], server);
-}
-
 static struct tg_vm *
 load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 {
@@ -217,8 +210,9 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.shared = control->shared,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
-		.server_down = on_server_down,
-		.server_down_arg = control,
+		.server_health = tg_servers_health,
+		.server_admin = tg_servers_admin,
+		.server_arg = control,
 	};
 
 	return tg_vm_load(&config);
@@ -241,6 +235,21 @@ load_all(struct tg_reload *reload)
 	}
 	tg_watch_leave(&control->watch);
 	return loaded;
+}
+
+/* Descriptors for what the plan allows; false: an error was recorded. */
+static bool
+find_room(struct tg_reload *reload)
+{
+	struct tg_plan *plan = reload->plan;
+	char why[512];
+
+	reload->max_connections =
+	    tg_descriptors_raise(plan, reload->control->worker_count, why, sizeof(why));
+	if (reload->max_connections >= 0)
+		return true;
+	(void)!tg_plan_add_text(&plan->errors, &plan->error_count, tg_str_of(why));
+	return false;
 }
 
 /* --- listeners ---------------------------------------------------------------------------- */
@@ -279,7 +288,7 @@ bind_one(
 	for (unsigned w = 0; w < reload->control->worker_count; w++) {
 		struct tg_new_port *port = &ports[w * reload->port_count];
 
-		port->address = listener->address;
+		port->state = listener->state;
 		port->is_unix = is_unix;
 		if (is_unix && w > 0)
 			port->fd = dup(ports[0].fd);
@@ -410,6 +419,8 @@ on_ready(void *arg)
 	unsigned n = reload->port_count;
 
 	reload->waiting = control->worker_count;
+	atomic_store(&control->engines.max_connections, reload->max_connections);
+	tg_servers_declare(control, reload->plan);
 	for (unsigned i = 0; i < control->worker_count; i++) {
 		int err = tg_worker_switch(&control->workers[i], reload->worker_vms[i],
 		    tg_plan_get(reload->plan), &reload->ports[i * n], n);
@@ -434,7 +445,7 @@ begin(struct tg_reload *reload)
 	loaded = load_all(reload);
 	if (control->options.watch)
 		tg_file_watch_set(control, reload->plan);
-	if (!loaded || !bind_new(reload)) {
+	if (!loaded || !find_room(reload) || !bind_new(reload)) {
 		if (reload->plan->error_count == 0)
 			fail_with(reload, "out of memory while loading");
 		else

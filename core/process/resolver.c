@@ -35,13 +35,18 @@ tell_ready(struct tg_resolver *resolver)
 		ready(resolver->arg);
 }
 
-/* The backend's lists of usable servers are made anew. */
+/* The backend's lists of usable servers are made anew, and who is in line has one more. */
 static void
-move_epoch(struct tg_registry *registry, struct tg_str backend)
+tell_backend(struct tg_registry *registry, struct tg_server *server)
 {
-	for (unsigned i = 0; i < registry->state_count; i++)
-		if (tg_str_eq(registry->states[i]->name, backend))
-			atomic_fetch_add(&registry->states[i]->epoch, 1);
+	for (unsigned i = 0; i < registry->state_count; i++) {
+		struct tg_backend_state *state = registry->states[i];
+
+		if (!tg_str_eq(state->name, server->backend))
+			continue;
+		atomic_fetch_add(&state->epoch, 1);
+		tg_queue_open(state, server);
+	}
 }
 
 static void
@@ -58,7 +63,7 @@ on_done(void *arg, int status, const struct tg_addr *addr)
 			    server->backend.ptr, server->name.ptr, server->host.ptr,
 			    uv_strerror(status));
 	} else if (tg_server_set_addr(server, addr) == 0 && first) {
-		move_epoch(resolver->registry, server->backend);
+		tell_backend(resolver->registry, server);
 	}
 	end_job(job);
 	if (tg_list_empty(&resolver->jobs))

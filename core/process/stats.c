@@ -64,8 +64,10 @@ put_totals(FILE *out, const struct tg_control *control)
 	struct totals totals = sum(control);
 	const char *comma = "";
 
-	fprintf(out, "  \"connections\": { \"accepted\": %" PRIu64 ", \"active\": %" PRId64 " },\n",
-	    totals.accepted, totals.connections);
+	fprintf(out,
+	    "  \"connections\": { \"accepted\": %" PRIu64 ", \"active\": %" PRId64
+	    ", \"max\": %d },\n",
+	    totals.accepted, totals.connections, atomic_load(&control->engines.max_connections));
 	fprintf(out, "  \"requests\": { \"total\": %" PRIu64 ", \"active\": %" PRId64 " },\n",
 	    totals.requests, totals.active);
 	fprintf(out, "  \"endings\": {");
@@ -83,8 +85,14 @@ put_totals(FILE *out, const struct tg_control *control)
 static const char *
 state_of(const struct tg_server *server)
 {
+	int admin = atomic_load(&server->admin);
+
+	if (admin == TG_ADMIN_DISABLED)
+		return "disabled";
 	if (!atomic_load(&server->up))
 		return "down";
+	if (admin == TG_ADMIN_DRAIN)
+		return "drain";
 	return atomic_load(&server->addr) != NULL ? "up" : "unresolved";
 }
 
@@ -106,6 +114,22 @@ put_server(FILE *out, const struct tg_plan_server *entry)
 }
 
 static void
+put_listeners(FILE *out, const struct tg_plan *plan)
+{
+	fprintf(out, "  \"listeners\": {");
+	for (unsigned i = 0; plan != NULL && i < plan->listener_count; i++) {
+		const struct tg_plan_listener *listener = &plan->listeners[i];
+
+		fprintf(out, "%s\n    ", i > 0 ? "," : "");
+		put_string(out, listener->address);
+		fprintf(out, ": { \"connections\": %d, \"max\": %d }",
+		    tg_limit_used(&listener->state->connections),
+		    listener->options.max_connections);
+	}
+	fprintf(out, "\n  },\n");
+}
+
+static void
 put_backends(FILE *out, const struct tg_plan *plan)
 {
 	fprintf(out, "  \"backends\": {");
@@ -114,7 +138,8 @@ put_backends(FILE *out, const struct tg_plan *plan)
 
 		fprintf(out, "%s\n    ", b > 0 ? "," : "");
 		put_string(out, backend->name);
-		fprintf(out, ": {\n      \"servers\": {");
+		fprintf(out, ": {\n      \"queued\": %u,\n      \"servers\": {",
+		    atomic_load(&backend->state->queue.waiting));
 		for (unsigned s = 0; s < backend->count; s++) {
 			fprintf(out, "%s", s > 0 ? "," : "");
 			put_server(out, &backend->servers[s]);
@@ -143,6 +168,7 @@ tg_stats_json(const struct tg_control *control)
 	fprintf(out, "  \"reloads\": { \"good\": %" PRIu64 ", \"bad\": %" PRIu64 " },\n",
 	    control->reloads_good, control->reloads_bad);
 	fprintf(out, "  \"log\": { \"dropped\": %" PRIu64 " },\n", tg_logger_dropped());
+	put_listeners(out, control->plan);
 	put_backends(out, control->plan);
 	fprintf(out, "}\n");
 	return fclose(out) == 0 ? text : NULL;

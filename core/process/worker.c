@@ -21,6 +21,7 @@ struct switch_message {
 struct server_message {
 	struct tg_message message;
 	struct tg_server *server; /* counted */
+	bool down;
 };
 
 struct simple_message {
@@ -120,11 +121,12 @@ run_switch(struct tg_message *message, void *receiver)
 	worker->generations++;
 	for (unsigned i = 0; i < order->count; i++) {
 		const struct tg_new_port *port = &order->ports[i];
-		int err = tg_engine_listen(&worker->engine, port->address, port->fd, port->is_unix);
+		int err = tg_engine_listen(&worker->engine, port->state, port->fd, port->is_unix);
 
 		if (err != 0)
 			tg_log(TG_LOG_ERROR, "worker %u cannot accept on %.*s: %s", worker->index,
-			    (int)port->address.len, port->address.ptr, uv_strerror(err));
+			    (int)port->state->address.len, port->state->address.ptr,
+			    uv_strerror(err));
 	}
 	if (worker->engine.current != NULL)
 		tg_vm_retire(worker->engine.current->policy);
@@ -155,18 +157,18 @@ tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *pla
 /* --- servers ------------------------------------------------------------------------------ */
 
 static void
-run_server_down(struct tg_message *message, void *receiver)
+run_server_closed(struct tg_message *message, void *receiver)
 {
-	struct tg_server *server = ((struct server_message *)(void *)message)->server;
+	struct server_message *order = (struct server_message *)(void *)message;
 	struct tg_worker *worker = receiver;
 
-	free(message);
-	tg_engine_server_down(&worker->engine, server);
-	tg_server_put(server);
+	tg_engine_server_closed(&worker->engine, order->server, order->down);
+	tg_server_put(order->server);
+	free(order);
 }
 
 void
-tg_worker_server_down(struct tg_worker *worker, struct tg_server *server)
+tg_worker_server_closed(struct tg_worker *worker, struct tg_server *server, bool down)
 {
 	struct server_message *message = calloc(1, sizeof(*message));
 
@@ -175,8 +177,9 @@ tg_worker_server_down(struct tg_worker *worker, struct tg_server *server)
 		    TG_LOG_ERROR, "out of memory: requests on server %s wait on", server->name.ptr);
 		return;
 	}
-	message->message.run = run_server_down;
+	message->message.run = run_server_closed;
 	message->server = tg_server_get(server);
+	message->down = down;
 	tg_mailbox_send(&worker->mailbox, &message->message);
 }
 
@@ -244,7 +247,8 @@ worker_main(void *arg)
 }
 
 int
-tg_worker_start(struct tg_worker *worker, unsigned index, struct tg_mailbox *control)
+tg_worker_start(struct tg_worker *worker, unsigned index, struct tg_engines *engines,
+    struct tg_mailbox *control)
 {
 	int err = tg_loop_init(&worker->loop);
 
@@ -252,7 +256,8 @@ tg_worker_start(struct tg_worker *worker, unsigned index, struct tg_mailbox *con
 		return err;
 	worker->index = index;
 	worker->control = control;
-	tg_engine_init(&worker->engine, &worker->loop, index, &worker->counters);
+	tg_engine_init(
+	    &worker->engine, engines, &worker->loop, &worker->mailbox, index, &worker->counters);
 	worker->engine.on_idle = on_idle;
 	worker->engine.owner = worker;
 	err = tg_mailbox_open(&worker->mailbox, &worker->loop.uv, worker);

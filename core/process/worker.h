@@ -10,7 +10,7 @@
 
 /* A listening descriptor on its way to a worker. */
 struct tg_new_port {
-	struct tg_str address; /* as in the plan, which outlives the message */
+	struct tg_listener_state *state; /* of the plan, which outlives the message */
 	int fd;
 	bool is_unix;
 };
@@ -33,17 +33,17 @@ struct tg_worker {
 	void *arg;
 };
 
-/* Start the thread. 0 or negative. */
-TG_MUST_USE int tg_worker_start(
-    struct tg_worker *worker, unsigned index, struct tg_mailbox *control);
+/* Start the thread, with an engine that is one of `engines`. 0 or negative. */
+TG_MUST_USE int tg_worker_start(struct tg_worker *worker, unsigned index,
+    struct tg_engines *engines, struct tg_mailbox *control);
 
 /* New requests get this VM's generation; takes over the VM, a reference of the plan and the
  * descriptors. on_switched will be called. 0, or UV_ENOMEM: nothing was taken over. */
 TG_MUST_USE int tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, struct tg_plan *plan,
     const struct tg_new_port *ports, unsigned count);
 
-/* The server was marked down: what waits on it may go elsewhere. Counts the server. */
-void tg_worker_server_down(struct tg_worker *worker, struct tg_server *server);
+/* The server is down or disabled: see tg_engine_server_closed. Counts the server. */
+void tg_worker_server_closed(struct tg_worker *worker, struct tg_server *server, bool down);
 
 /* Let running requests end (or end them at once), then on_done. May be called again to hurry. */
 void tg_worker_finish(struct tg_worker *worker, bool at_once);

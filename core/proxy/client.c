@@ -31,12 +31,6 @@ start_timer(struct tg_client *client, int64_t ms)
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
 }
 
-static const struct tg_listener_options *
-options_of(const struct tg_port *port)
-{
-	return &tg_port_generation(port)->plan->listeners[port->index].options;
-}
-
 /* --- requests ----------------------------------------------------------------------------- */
 
 static enum tg_end
@@ -155,6 +149,8 @@ end_of_gone(const struct tg_req *req)
 {
 	if (!req->head_done)
 		return TG_END_CLIENT_GONE_HEAD;
+	if (req->waiter != NULL)
+		return TG_END_CLIENT_GONE_QUEUE;
 	if (req->head_sent || !req->in_done)
 		return TG_END_CLIENT_GONE_DATA;
 	return req->up != NULL && req->sending ? TG_END_CLIENT_GONE : TG_END_CLIENT_GONE_WAIT;
@@ -225,7 +221,7 @@ tg_client_next(struct tg_client *client, bool keep, bool clean)
 		return;
 	if (keep && !client->half_closed && !client->port->closed) {
 		client->state = TG_CLIENT_IDLE;
-		start_timer(client, options_of(client->port)->keep_alive_ms);
+		start_timer(client, tg_port_options(client->port)->keep_alive_ms);
 		tg_conn_resume(&client->conn);
 		return;
 	}
@@ -294,6 +290,7 @@ on_closed(struct tg_conn *conn)
 	tg_assert(client->req == NULL);
 	tg_link_remove(&client->link);
 	tg_gauge_add(&engine->counters->connections, -1);
+	tg_port_leave(client->port);
 	tg_port_put(client->port);
 	client->magic = 0;
 	tg_blocks_put(&engine->client_blocks, client);
@@ -326,6 +323,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	if (client == NULL) {
 		uv_fs_t close;
 
+		tg_port_leave(port);
 		uv_fs_close(&engine->loop->uv, &close, fd, NULL);
 		uv_fs_req_cleanup(&close);
 		return;
@@ -350,7 +348,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 		client->state = TG_CLIENT_CLOSING;
 		return;
 	}
-	start_timer(client, options_of(port)->head_ms);
+	start_timer(client, tg_port_options(port)->head_ms);
 	tg_conn_resume(&client->conn);
 }
 
@@ -358,6 +356,12 @@ struct tg_generation *
 tg_port_generation(const struct tg_port *port)
 {
 	return port->last != NULL ? port->last : port->engine->current;
+}
+
+const struct tg_listener_options *
+tg_port_options(const struct tg_port *port)
+{
+	return &tg_port_generation(port)->plan->listeners[port->index].options;
 }
 
 void
@@ -368,7 +372,7 @@ tg_port_put(struct tg_port *port)
 		return;
 	if (port->last != NULL)
 		tg_generation_put(port->last);
-	free((char *)(uintptr_t)port->address.ptr);
+	tg_listener_state_put(port->state);
 	port->magic = 0;
 	free(port);
 }

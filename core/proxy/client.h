@@ -23,8 +23,8 @@ struct tg_port {
 	int index;      /* in the listeners of the plan that it serves */
 	bool closed;    /* no longer named: what its clients have asked is still answered */
 	bool is_unix;
-	struct tg_generation *last; /* closed: the last that named it, one user; else NULL */
-	struct tg_str address;
+	struct tg_generation *last;      /* closed: the last that named it, one user; else NULL */
+	struct tg_listener_state *state; /* counted */
 };
 
 enum tg_client_state {
@@ -69,6 +69,11 @@ void tg_client_close(struct tg_client *client, bool reset);
 
 /* What the port's next request is served by: the current generation, or the last that named it. */
 struct tg_generation *tg_port_generation(const struct tg_port *port);
+
+const struct tg_listener_options *tg_port_options(const struct tg_port *port);
+
+/* A client of the port is gone: its place is another's. */
+void tg_port_leave(struct tg_port *port);
 
 void tg_port_put(struct tg_port *port);
 

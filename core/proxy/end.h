@@ -3,7 +3,8 @@
  * answer with when no response has begun (0: none, the connection is just closed); HAProxy's
  * two characters (who ended it, in which phase); the text of the answer.
  *
- * Phases: R reading the request, C connecting, H waiting for the response head, D data.
+ * Phases: R reading the request, Q in line for a server, C connecting, H waiting for the response
+ * head, D data.
  */
 #ifndef TG_PROXY_END_H
 #define TG_PROXY_END_H
@@ -30,6 +31,9 @@
 	ROW(CLIENT_TIMEOUT,   "client_timeout",     0, "cD", "") \
 	ROW(SCRIPT_ERROR,     "script_error",     500, "IR", "A script of this site failed.") \
 	ROW(MEMORY,           "memory",           503, "RR", "The server is out of memory.") \
+	ROW(QUEUE_FULL,       "queue_full",       503, "SQ", "No server has room for another request.") \
+	ROW(QUEUE_TIMEOUT,    "queue_timeout",    503, "sQ", "No server had room for the request in time.") \
+	ROW(CLIENT_GONE_QUEUE,"client_gone_queue",  0, "CQ", "") \
 	ROW(NO_SERVER,        "no_server",        503, "SC", "No server is available to answer.") \
 	ROW(UNRESOLVED,       "unresolved",       503, "SC", "No server is available to answer.") \
 	ROW(CONNECT_REFUSED,  "connect_refused",  503, "SC", "No server is available to answer.") \

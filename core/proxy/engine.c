@@ -3,24 +3,32 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/req.h"
 #include "proxy/upstream.h"
 
-enum { ENGINE_MAGIC = 0xe461e, PORT_MAGIC = 0x9047, KEEP_CONNECTIONS = 1024 };
+enum { ENGINE_MAGIC = 0xe461e, PORT_MAGIC = 0x9047, KEEP_CONNECTIONS = 1024, SAY_MS = 10000 };
+
+static void run_room(struct tg_message *message, void *receiver);
 
 void
-tg_engine_init(
-    struct tg_engine *engine, struct tg_loop *loop, unsigned worker, struct tg_counters *counters)
+tg_engine_init(struct tg_engine *engine, struct tg_engines *all, struct tg_loop *loop,
+    struct tg_mailbox *mailbox, unsigned worker, struct tg_counters *counters)
 {
 	memset(engine, 0, sizeof(*engine));
 	engine->magic = ENGINE_MAGIC;
 	engine->worker = worker;
 	engine->loop = loop;
+	engine->mailbox = mailbox;
 	engine->counters = counters;
+	engine->all = all;
+	all->list[all->count++] = engine;
+	engine->room.run = run_room;
 	tg_link_init(&engine->ports);
 	tg_link_init(&engine->clients);
 	tg_link_init(&engine->upstreams);
+	tg_link_init(&engine->waiters);
 	tg_link_init(&engine->free_requests);
 	tg_link_init(&engine->all_requests);
 	tg_blocks_init(&engine->client_blocks, sizeof(struct tg_client), KEEP_CONNECTIONS);
@@ -67,28 +75,106 @@ on_port_closed(struct tg_listener *listener)
 	tg_engine_closed(engine);
 }
 
+/* Once in a while, whichever thread it is: a site that is full says so, and not a thousand times. */
+static void
+say_full(struct tg_engine *engine, int most)
+{
+	uint64_t now = tg_loop_now(engine->loop), last = atomic_load(&engine->all->said_at);
+
+	if ((last == 0 || now >= last + SAY_MS) &&
+	    atomic_compare_exchange_strong(&engine->all->said_at, &last, now))
+		tg_log(TG_LOG_WARNING,
+		    "accepting pauses: %d connections, and the process may not have more "
+		    "(max_connections, or the limit of file descriptors)",
+		    most);
+}
+
+/* A place for one more client, of the process and of the listener; `must`: beyond the limits. */
+static bool
+admit(struct tg_listener *listener, bool must)
+{
+	struct tg_port *port = tg_container_of(listener, struct tg_port, listener);
+	struct tg_engines *all = port->engine->all;
+	int most = must ? 0 : atomic_load_explicit(&all->max_connections, memory_order_relaxed);
+	int here = must ? 0 : tg_port_options(port)->max_connections;
+
+	if (!tg_limit_want(&all->connections, most)) {
+		say_full(port->engine, most);
+		return false;
+	}
+	if (tg_limit_want(&port->state->connections, here))
+		return true;
+	if (tg_limit_give(&all->connections))
+		tg_engines_room(all);
+	return false;
+}
+
+static void
+dismiss(struct tg_listener *listener)
+{
+	tg_port_leave(tg_container_of(listener, struct tg_port, listener));
+}
+
+void
+tg_port_leave(struct tg_port *port)
+{
+	struct tg_engines *all = port->engine->all;
+	bool here = tg_limit_give(&port->state->connections);
+
+	if (tg_limit_give(&all->connections) || here)
+		tg_engines_room(all);
+}
+
+static void
+resume_ports(struct tg_engine *engine)
+{
+	struct tg_link *link;
+
+	for (link = engine->ports.next; link != &engine->ports; link = link->next)
+		tg_listener_resume(&tg_container_of(link, struct tg_port, link)->listener);
+}
+
+static void
+run_room(struct tg_message *message, void *receiver)
+{
+	struct tg_engine *engine = tg_container_of(message, struct tg_engine, room);
+
+	(void)receiver;
+	TG_CHECK(engine, ENGINE_MAGIC);
+	atomic_store(&engine->room_sent, false);
+	resume_ports(engine);
+}
+
+void
+tg_engines_room(struct tg_engines *all)
+{
+	for (unsigned i = 0; i < all->count; i++)
+		if (!atomic_exchange(&all->list[i]->room_sent, true))
+			tg_mailbox_send(all->list[i]->mailbox, &all->list[i]->room);
+}
+
 int
-tg_engine_listen(struct tg_engine *engine, struct tg_str address, int fd, bool is_unix)
+tg_engine_listen(struct tg_engine *engine, struct tg_listener_state *state, int fd, bool is_unix)
 {
 	struct tg_port *port = calloc(1, sizeof(*port));
-	char *copy = strndup(address.ptr, address.len);
 	int err = UV_ENOMEM;
 
-	if (port != NULL && copy != NULL)
+	if (port != NULL)
 		err = tg_listener_open(
 		    &port->listener, engine->loop, fd, on_connection, on_port_closed);
 	if (err != 0) {
 		free(port);
-		free(copy);
 		close(fd);
 		return err;
 	}
+	port->listener.admit = admit;
+	port->listener.dismiss = dismiss;
 	port->magic = PORT_MAGIC;
 	port->engine = engine;
 	port->users = 1;
 	port->index = -1;
 	port->is_unix = is_unix;
-	port->address = (struct tg_str){ copy, address.len };
+	port->state = tg_listener_state_get(state);
 	tg_link_init(&port->link);
 	tg_list_push_back(&engine->ports, &port->link);
 	engine->open_handles++;
@@ -137,15 +223,16 @@ tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
 		struct tg_port *port = tg_container_of(link, struct tg_port, link);
 
 		next = link->next;
-		if (index_of(generation->plan, port->address) < 0)
+		if (index_of(generation->plan, port->state->address) < 0)
 			close_port(engine, port);
 	}
 	engine->current = generation;
 	for (link = engine->ports.next; link != &engine->ports; link = link->next) {
 		struct tg_port *port = tg_container_of(link, struct tg_port, link);
 
-		port->index = index_of(generation->plan, port->address);
+		port->index = index_of(generation->plan, port->state->address);
 	}
+	resume_ports(engine); /* limits may have changed */
 	tg_pools_sync(engine);
 	if (old != NULL)
 		tg_generation_put(old);
@@ -154,12 +241,15 @@ tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
 /* --- servers ------------------------------------------------------------------------------ */
 
 void
-tg_engine_server_down(struct tg_engine *engine, const struct tg_server *server)
+tg_engine_server_closed(struct tg_engine *engine, const struct tg_server *server, bool down)
 {
 	struct tg_link *last, *link;
 
 	TG_CHECK(engine, ENGINE_MAGIC);
 	tg_pool_drop(engine, server);
+	tg_queue_closed(engine, server);
+	if (!down)
+		return;
 	/* Not those that come up meanwhile: they know. None goes: upstreams leave the list in
 	 * on_closed, which only the loop calls. */
 	last = engine->upstreams.prev;

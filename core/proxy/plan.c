@@ -79,7 +79,7 @@ tg_plan_put(struct tg_plan *plan)
 	if (atomic_fetch_sub(&plan->refs, 1) != 1)
 		return;
 	for (unsigned i = 0; i < plan->listener_count; i++)
-		free((char *)(uintptr_t)plan->listeners[i].address.ptr);
+		tg_listener_state_put(plan->listeners[i].state);
 	free(plan->listeners);
 	for (unsigned i = 0; i < plan->backend_count; i++)
 		free_backend(&plan->backends[i]);
@@ -93,19 +93,20 @@ tg_plan_put(struct tg_plan *plan)
 }
 
 int
-tg_plan_add_listener(struct tg_plan *plan, struct tg_str address, const struct tg_addr *addr,
-    const struct tg_listener_options *options)
+tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_state *state,
+    const struct tg_addr *addr, const struct tg_listener_options *options)
 {
 	struct tg_plan_listener *list = grow(plan->listeners, plan->listener_count, sizeof(*list));
 	struct tg_plan_listener *listener;
 
-	if (list == NULL)
+	if (list == NULL) {
+		tg_listener_state_put(state);
 		return UV_ENOMEM;
+	}
 	plan->listeners = list;
 	listener = &list[plan->listener_count];
-	listener->address = copy_text(address);
-	if (listener->address.ptr == NULL)
-		return UV_ENOMEM;
+	listener->state = state;
+	listener->address = state->address;
 	listener->addr = *addr;
 	listener->options = *options;
 	listener->limits = (struct tg_http1_limits){
@@ -168,12 +169,50 @@ tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text)
 	return (int)(*count)++;
 }
 
+/* --- servers ------------------------------------------------------------------------------ */
+
+static bool
+is_open(const struct tg_plan_server *entry, bool backup)
+{
+	return entry->options.backup == (int)backup && entry->options.weight > 0 &&
+	    tg_server_open(entry->server);
+}
+
+/* The first server, regular or backup, that any request may go to; -1: none. */
+static int
+first_open(const struct tg_plan_backend *backend, bool backup)
+{
+	for (unsigned i = 0; i < backend->count; i++)
+		if (is_open(&backend->servers[i], backup))
+			return (int)i;
+	return -1;
+}
+
+bool
+tg_plan_candidate(const struct tg_plan_backend *backend, unsigned index)
+{
+	const struct tg_plan_server *entry = &backend->servers[index];
+
+	if (!entry->options.backup)
+		return is_open(entry, false);
+	if (!is_open(entry, true) || first_open(backend, false) >= 0)
+		return false;
+	return backend->options.all_backups || first_open(backend, true) == (int)index;
+}
+
+bool
+tg_plan_has_candidate(const struct tg_plan_backend *backend)
+{
+	return first_open(backend, false) >= 0 || first_open(backend, true) >= 0;
+}
+
+/* --- what outlives a plan ----------------------------------------------------------------- */
+
 struct tg_backend_state *
 tg_backend_state_new(unsigned workers, struct tg_str name)
 {
-	size_t turns = sizeof(struct tg_backend_state) +
-	    workers * sizeof(((struct tg_backend_state *)NULL)->turns[0]);
-	size_t size = (turns + name.len + 1 + 63) & ~(size_t)63;
+	size_t cells = sizeof(struct tg_backend_state) + workers * sizeof(struct tg_backend_cell);
+	size_t size = (cells + name.len + 1 + 63) & ~(size_t)63;
 	struct tg_backend_state *state = aligned_alloc(64, size);
 
 	if (state == NULL)
@@ -181,14 +220,54 @@ tg_backend_state_new(unsigned workers, struct tg_str name)
 	memset(state, 0, size);
 	atomic_init(&state->refs, 1);
 	atomic_init(&state->epoch, 0);
-	state->turns_len = workers;
+	state->cells_len = workers;
 	state->name =
-	    (struct tg_str){ memcpy((char *)state + turns, name.ptr, name.len), name.len };
+	    (struct tg_str){ memcpy((char *)state + cells, name.ptr, name.len), name.len };
+	if (tg_queue_init(&state->queue) != 0) {
+		free(state);
+		return NULL;
+	}
+	return state;
+}
+
+struct tg_backend_state *
+tg_backend_state_get(struct tg_backend_state *state)
+{
+	atomic_fetch_add(&state->refs, 1);
 	return state;
 }
 
 void
 tg_backend_state_put(struct tg_backend_state *state)
+{
+	if (atomic_fetch_sub(&state->refs, 1) != 1)
+		return;
+	tg_queue_fini(&state->queue);
+	free(state);
+}
+
+struct tg_listener_state *
+tg_listener_state_new(struct tg_str address)
+{
+	struct tg_listener_state *state = calloc(1, sizeof(*state) + address.len + 1);
+	char *text = (char *)(state + 1);
+
+	if (state == NULL)
+		return NULL;
+	atomic_init(&state->refs, 1);
+	state->address = (struct tg_str){ memcpy(text, address.ptr, address.len), address.len };
+	return state;
+}
+
+struct tg_listener_state *
+tg_listener_state_get(struct tg_listener_state *state)
+{
+	atomic_fetch_add(&state->refs, 1);
+	return state;
+}
+
+void
+tg_listener_state_put(struct tg_listener_state *state)
 {
 	if (atomic_fetch_sub(&state->refs, 1) == 1)
 		free(state);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "http/http1.h"
 #include "net/addr.h"
+#include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/view.h"
 
@@ -20,10 +21,19 @@ struct tg_backend_state {
 	atomic_uint refs;              /* any thread */
 	atomic_uint epoch; /* any thread: moves when a server becomes usable or unusable */
 	struct tg_str name;
-	unsigned turns_len;
-	struct {                            /* one per worker, that worker only */
-		_Alignas(64) uint32_t turn; /* the memory of round robin */
-	} turns[];
+	struct tg_queue queue;
+	unsigned cells_len;
+	struct tg_backend_cell {            /* one per worker: */
+		_Alignas(64) uint32_t turn; /* that worker only: the memory of round robin */
+		_Atomic int64_t active;     /* requests; written by that worker alone */
+	} cells[];
+};
+
+/* What a listener keeps through reloads. */
+struct tg_listener_state {
+	atomic_uint refs; /* any thread */
+	struct tg_limit connections;
+	struct tg_str address;
 };
 
 struct tg_plan_server {
@@ -45,6 +55,7 @@ struct tg_plan_listener {
 	struct tg_addr addr;
 	struct tg_listener_options options;
 	struct tg_http1_limits limits;
+	struct tg_listener_state *state; /* counted */
 };
 
 struct tg_plan {
@@ -61,6 +72,7 @@ struct tg_plan {
 	unsigned sink_count;
 
 	int workers;           /* 0: one per core */
+	int max_connections;   /* client connections of the process; 0: no limit */
 	struct tg_str control; /* path of the control socket; len 0: the default */
 
 	struct tg_str *files; /* what was read, for --watch */
@@ -75,8 +87,8 @@ struct tg_plan *tg_plan_get(struct tg_plan *plan);
 void tg_plan_put(struct tg_plan *plan);
 
 /* Add to a plan that is being built; the index, or UV_ENOMEM. Strings are copied. The server
- * and the state are taken over (not counted again). */
-TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_str address,
+ * and the states are taken over (not counted again). */
+TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_state *state,
     const struct tg_addr *addr, const struct tg_listener_options *options);
 TG_MUST_USE int tg_plan_add_backend(
     struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options);
@@ -84,8 +96,19 @@ TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struc
     const struct tg_server_options *options);
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 
+/* May this server be chosen for any request now? Backup servers only where no other may; of these
+ * only the first that may, unless the backend uses all. */
+bool tg_plan_candidate(const struct tg_plan_backend *backend, unsigned index);
+bool tg_plan_has_candidate(const struct tg_plan_backend *backend);
+
 /* A backend's lasting state, one reference; NULL: out of memory. */
 TG_MUST_USE struct tg_backend_state *tg_backend_state_new(unsigned workers, struct tg_str name);
+struct tg_backend_state *tg_backend_state_get(struct tg_backend_state *state);
 void tg_backend_state_put(struct tg_backend_state *state);
+
+/* The same of a listener. */
+TG_MUST_USE struct tg_listener_state *tg_listener_state_new(struct tg_str address);
+struct tg_listener_state *tg_listener_state_get(struct tg_listener_state *state);
+void tg_listener_state_put(struct tg_listener_state *state);
 
 #endif

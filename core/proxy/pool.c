@@ -80,6 +80,18 @@ tg_pool_drop(struct tg_engine *engine, const struct tg_server *server)
 		close_idle(engine, &engine->pools[server->id]);
 }
 
+unsigned
+tg_pools_shrink(struct tg_engine *engine)
+{
+	unsigned closed = 0;
+
+	for (unsigned i = 0; i < engine->pools_len; i++) {
+		closed += engine->pools[i].count;
+		close_idle(engine, &engine->pools[i]);
+	}
+	return closed;
+}
+
 void
 tg_pools_clear(struct tg_engine *engine)
 {

@@ -26,6 +26,9 @@ void tg_pools_sync(struct tg_engine *engine);
 /* Close everything. */
 void tg_pools_clear(struct tg_engine *engine);
 
+/* Close all idle connections: descriptors are out. How many there were. */
+unsigned tg_pools_shrink(struct tg_engine *engine);
+
 /* Close the idle connections to the server; it stays in the plan. */
 void tg_pool_drop(struct tg_engine *engine, const struct tg_server *server);
 

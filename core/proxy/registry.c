@@ -50,10 +50,8 @@ tg_registry_state(struct tg_registry *registry, struct tg_str name)
 
 	for (unsigned i = 0; i < registry->state_count; i++) {
 		state = registry->states[i];
-		if (tg_str_eq(state->name, name)) {
-			atomic_fetch_add(&state->refs, 1);
-			return state;
-		}
+		if (tg_str_eq(state->name, name))
+			return tg_backend_state_get(state);
 	}
 	state = tg_backend_state_new(registry->workers, name);
 	if (state == NULL)
@@ -62,8 +60,25 @@ tg_registry_state(struct tg_registry *registry, struct tg_str name)
 		tg_backend_state_put(state);
 		return NULL;
 	}
-	atomic_fetch_add(&state->refs, 1);
-	return state;
+	return tg_backend_state_get(state);
+}
+
+struct tg_listener_state *
+tg_registry_listener(struct tg_registry *registry, struct tg_str address)
+{
+	struct tg_listener_state *state;
+
+	for (unsigned i = 0; i < registry->listener_count; i++)
+		if (tg_str_eq(registry->listeners[i]->address, address))
+			return tg_listener_state_get(registry->listeners[i]);
+	state = tg_listener_state_new(address);
+	if (state == NULL)
+		return NULL;
+	if (!append((void ***)(void *)&registry->listeners, &registry->listener_count, state)) {
+		tg_listener_state_put(state);
+		return NULL;
+	}
+	return tg_listener_state_get(state);
 }
 
 void
@@ -90,6 +105,16 @@ tg_registry_sweep(struct tg_registry *registry)
 			tg_backend_state_put(state);
 	}
 	registry->state_count = kept;
+	kept = 0;
+	for (unsigned i = 0; i < registry->listener_count; i++) {
+		struct tg_listener_state *state = registry->listeners[i];
+
+		if (atomic_load(&state->refs) > 1)
+			registry->listeners[kept++] = state;
+		else
+			tg_listener_state_put(state);
+	}
+	registry->listener_count = kept;
 }
 
 void
@@ -99,7 +124,10 @@ tg_registry_fini(struct tg_registry *registry)
 		tg_server_put(registry->servers[i]);
 	for (unsigned i = 0; i < registry->state_count; i++)
 		tg_backend_state_put(registry->states[i]);
+	for (unsigned i = 0; i < registry->listener_count; i++)
+		tg_listener_state_put(registry->listeners[i]);
 	free(registry->servers);
 	free(registry->states);
+	free(registry->listeners);
 	*registry = (struct tg_registry){ .workers = 0 };
 }

@@ -12,6 +12,8 @@ struct tg_registry {
 	unsigned server_count;
 	struct tg_backend_state **states; /* a reference each */
 	unsigned state_count;
+	struct tg_listener_state **listeners; /* a reference each */
+	unsigned listener_count;
 };
 
 void tg_registry_init(struct tg_registry *registry, unsigned workers);
@@ -21,6 +23,8 @@ TG_MUST_USE struct tg_server *tg_registry_server(
     struct tg_registry *registry, struct tg_str backend, struct tg_str name, struct tg_str address);
 TG_MUST_USE struct tg_backend_state *tg_registry_state(
     struct tg_registry *registry, struct tg_str name);
+TG_MUST_USE struct tg_listener_state *tg_registry_listener(
+    struct tg_registry *registry, struct tg_str address);
 
 /* Forget what no plan refers to any more. */
 void tg_registry_sweep(struct tg_registry *registry);

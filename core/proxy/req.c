@@ -254,7 +254,38 @@ tg_req_server_down(struct tg_req *req)
 		tg_req_attempt_failed(req, TG_END_SERVER_DOWN);
 }
 
+void
+tg_req_pick_anew(struct tg_req *req)
+{
+	TG_CHECK(req, TG_REQ_MAGIC);
+	tg_queue_leave(req);
+	req->step = tg_step_pick;
+	tg_req_run(req);
+}
+
 /* --- end ---------------------------------------------------------------------------------- */
+
+static int64_t
+active_in(const struct tg_backend_state *state)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < state->cells_len; i++)
+		sum += atomic_load_explicit(&state->cells[i].active, memory_order_relaxed);
+	return sum;
+}
+
+/* What else is going on, for the log. */
+static void
+look_around(struct tg_req *req)
+{
+	req->view.process_connections = tg_limit_used(&req->engine->all->connections);
+	req->view.listener_connections = tg_limit_used(&req->client->port->state->connections);
+	if (req->backend != NULL)
+		req->view.backend_active = (int32_t)active_in(req->backend->state);
+	if (req->server != NULL)
+		req->view.server_active = (int32_t)tg_server_sum(req->server->server).active;
+}
 
 void
 tg_req_end(struct tg_req *req, enum tg_end end)
@@ -321,10 +352,16 @@ finish(struct tg_req *req)
 		hooks->cancel(req);
 	req->hook = TG_HOOK_FREE;
 	tg_upstream_detach(req, false);
+	tg_queue_leave(req);
+	tg_queue_give(req);
+	if (req->backend != NULL)
+		tg_gauge_add(&req->backend->state->cells[req->engine->worker].active, -1);
 	keep = settle_client(req);
 	account(req);
-	if (req->listener->options.has_finish)
+	if (req->listener->options.has_finish) {
+		look_around(req);
 		hooks->finish(req);
+	}
 	if (req->view.has_context)
 		hooks->release(req);
 	client->req = NULL;

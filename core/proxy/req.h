@@ -17,6 +17,7 @@
 
 struct tg_client;
 struct tg_upstream;
+struct tg_waiter;
 
 enum { TG_REQ_MAGIC = 0x4e90e57 };
 
@@ -67,11 +68,14 @@ struct tg_req {
 	const struct tg_plan_backend *backend;
 	const struct tg_plan_server *server;
 	struct tg_upstream *up;
-	bool fresh;           /* do not take a pooled connection */
-	bool repeated;        /* went again after its pooled connection was found closed */
-	bool sending;         /* the head is written (or in unsent): the body may follow */
-	bool sent;            /* the server may have seen it */
-	struct tg_str unsent; /* head for the server, to be written with what follows it */
+	struct tg_server *slot;   /* counted: of which it holds a slot; NULL: none (queue.h) */
+	struct tg_waiter *waiter; /* in line for a slot; NULL: not */
+	bool bound;               /* no other server will do than the one that was picked */
+	bool fresh;               /* do not take a pooled connection */
+	bool repeated;            /* went again after its pooled connection was found closed */
+	bool sending;             /* the head is written (or in unsent): the body may follow */
+	bool sent;                /* the server may have seen it */
+	struct tg_str unsent;     /* head for the server, to be written with what follows it */
 
 	/* The response. */
 	struct tg_head out;
@@ -128,6 +132,9 @@ void tg_req_attempt_failed(struct tg_req *req, enum tg_end kind);
 
 /* The server that the request is on was marked down. */
 void tg_req_server_down(struct tg_req *req);
+
+/* The server that the request is in line for can no longer be used. The request may be gone after it. */
+void tg_req_pick_anew(struct tg_req *req);
 
 /* May it be sent again without doing something twice (RFC 9110 §9.2.2), and is its body still
  * whole? */

@@ -48,6 +48,7 @@ tg_server_new(unsigned workers, struct tg_str backend, struct tg_str name, struc
 	atomic_init(&server->refs, 1);
 	atomic_init(&server->up, true);
 	atomic_init(&server->addr, NULL);
+	tg_link_init(&server->waiters);
 	server->backend = place(&text, backend);
 	server->name = place(&text, name);
 	server->address = place(&text, address);

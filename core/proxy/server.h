@@ -12,8 +12,11 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "base/list.h"
 #include "base/str.h"
 #include "net/addr.h"
+#include "proxy/limit.h"
+#include "proxy/view.h"
 
 enum { TG_WORKERS_MAX = 256 };
 
@@ -32,6 +35,14 @@ struct tg_server {
 	atomic_uint refs; /* any thread */
 	atomic_bool up;   /* any thread; written by the control thread */
 	int probes;       /* control: results in a row, negative for failures; 0: none yet */
+	atomic_int admin; /* any thread: enum tg_admin_state; written by the control thread */
+	int declared;     /* control: what the configuration last said of that */
+
+	/* See proxy/queue.h. */
+	struct tg_limit slots;  /* requests, where it has a limit */
+	struct tg_link waiters; /* under the lock of its backend: who waits for this server */
+	uint64_t served;        /* under that lock: of them, ever */
+
 	_Atomic(struct tg_addr *) addr; /* any thread; NULL: the name is not resolved yet */
 	struct tg_str backend;          /* constant: the names that identify it */
 	struct tg_str name;
@@ -75,11 +86,21 @@ struct tg_server_sums {
 /* The sums over all workers. */
 struct tg_server_sums tg_server_sum(const struct tg_server *server);
 
+/* May a request go there: one that belongs there (stickiness)? */
 static inline bool
 tg_server_usable(const struct tg_server *server)
 {
 	return atomic_load_explicit(&server->up, memory_order_relaxed) &&
-	    atomic_load_explicit(&server->addr, memory_order_relaxed) != NULL;
+	    atomic_load_explicit(&server->addr, memory_order_relaxed) != NULL &&
+	    atomic_load_explicit(&server->admin, memory_order_relaxed) != TG_ADMIN_DISABLED;
+}
+
+/* And any request? */
+static inline bool
+tg_server_open(const struct tg_server *server)
+{
+	return tg_server_usable(server) &&
+	    atomic_load_explicit(&server->admin, memory_order_relaxed) == TG_ADMIN_READY;
 }
 
 #endif

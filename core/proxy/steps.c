@@ -65,23 +65,23 @@ tg_step_route(struct tg_req *req)
 	    req->in.length > (uint64_t)req->listener->options.max_body)
 		return end(req, TG_END_BODY_TOO_LARGE);
 	req->backend = &plan->backends[req->view.backend];
+	tg_gauge_add(&req->backend->state->cells[req->engine->worker].active, 1);
 	return go(req, tg_step_pick);
 }
 
-/* The engine's own balancing: round robin over what is usable, weights ignored, the server that
+/* The engine's own balancing: round robin over the candidates, weights ignored, the server that
  * has just failed left out if there is another. */
 static int
 plain_round_robin(struct tg_req *req)
 {
 	const struct tg_plan_backend *backend = req->backend;
-	uint32_t turn = backend->state->turns[req->engine->worker].turn++;
+	uint32_t turn = backend->state->cells[req->engine->worker].turn++;
 	int failed = req->view.redispatched ? req->view.server : -1;
 
 	for (unsigned i = 0; i < backend->count; i++) {
 		unsigned s = (turn + i) % backend->count;
 
-		if (backend->servers[s].options.weight > 0 && (int)s != failed &&
-		    tg_server_usable(backend->servers[s].server))
+		if ((int)s != failed && tg_plan_candidate(backend, s))
 			return (int)s;
 	}
 	return failed;
@@ -91,8 +91,9 @@ enum tg_next
 tg_step_pick(struct tg_req *req)
 {
 	struct tg_counters *counters = req->engine->counters;
-	uint64_t now;
 
+	tg_queue_give(req); /* of the server that has failed */
+	req->bound = false;
 	if (!req->backend->options.has_pick) {
 		req->view.server = plain_round_robin(req);
 	} else {
@@ -112,7 +113,28 @@ tg_step_pick(struct tg_req *req)
 	if (req->view.server < 0 || (unsigned)req->view.server >= req->backend->count)
 		return end(req, TG_END_NO_SERVER);
 	req->server = &req->backend->servers[req->view.server];
-	now = tg_loop_now(req->engine->loop);
+	return go(req, tg_step_queue);
+}
+
+enum tg_next
+tg_step_queue(struct tg_req *req)
+{
+	uint64_t now = tg_loop_now(req->engine->loop);
+
+	if (req->waiter != NULL)
+		return TG_NEXT_WAIT;
+	if (req->slot == NULL) { /* else it was given to us while we were in line */
+		switch (tg_queue_enter(req, req->bound)) {
+		case TG_QUEUE_WAITS:
+			return TG_NEXT_WAIT;
+		case TG_QUEUE_FULL:
+			return end(req, TG_END_QUEUE_FULL);
+		case TG_QUEUE_MEMORY:
+			return end(req, TG_END_MEMORY);
+		case TG_QUEUE_GO:
+			break;
+		}
+	}
 	req->picked_at = now;
 	req->view.wait_ms = (int32_t)(now - req->head_at);
 	return go(req, tg_step_connect);
@@ -367,6 +389,7 @@ tg_step_complete(struct tg_req *req)
 		reusable = tg_conn_quiet(&up->conn);
 
 	tg_upstream_detach(req, reusable);
+	tg_queue_give(req);
 	tg_relay_flush_response(req);
 	if (req->view.end != TG_END_NONE)
 		return TG_NEXT_WAIT;
@@ -377,6 +400,7 @@ enum tg_next
 tg_step_answer(struct tg_req *req)
 {
 	tg_upstream_detach(req, false);
+	tg_queue_give(req);
 	if (tg_answer_write(req) != 0)
 		return end(req, TG_END_CLIENT_GONE_DATA);
 	return wind_up(req);

@@ -6,6 +6,7 @@
 
 enum tg_next tg_step_route(struct tg_req *req);    /* which backend, or our own answer */
 enum tg_next tg_step_pick(struct tg_req *req);     /* which server */
+enum tg_next tg_step_queue(struct tg_req *req);    /* a slot of it, or in line for one */
 enum tg_next tg_step_connect(struct tg_req *req);  /* pooled, or begin a new connection */
 enum tg_next tg_step_send(struct tg_req *req);     /* the head to the server */
 enum tg_next tg_step_await(struct tg_req *req);    /* parked until the response head is there */

@@ -197,18 +197,11 @@ tg_upstream_attach(struct tg_upstream *up, struct tg_req *req)
 	tg_gauge_add(&cell_of(up)->active, 1);
 }
 
-int
-tg_upstream_connect(struct tg_req *req, struct tg_server *server)
+/* 0, or a negative libuv code: the upstream is being closed then. */
+static int
+connect_to(struct tg_upstream *up, struct tg_engine *engine, struct tg_server *server,
+    const struct tg_addr *addr)
 {
-	struct tg_engine *engine = req->engine;
-	const struct tg_addr *addr = atomic_load_explicit(&server->addr, memory_order_acquire);
-	struct tg_upstream *up;
-
-	if (addr == NULL)
-		return TG_END_UNRESOLVED;
-	up = tg_blocks_get(&engine->upstream_blocks);
-	if (up == NULL)
-		return TG_END_MEMORY;
 	memset(up, 0, offsetof(struct tg_upstream, conn));
 	up->magic = UPSTREAM_MAGIC;
 	up->engine = engine;
@@ -218,7 +211,27 @@ tg_upstream_connect(struct tg_req *req, struct tg_server *server)
 	tg_link_init(&up->all);
 	tg_list_push_back(&engine->upstreams, &up->all);
 	engine->open_handles++;
-	if (tg_conn_connect(&up->conn, engine->loop, &upstream_ops, addr) != 0)
+	return tg_conn_connect(&up->conn, engine->loop, &upstream_ops, addr);
+}
+
+int
+tg_upstream_connect(struct tg_req *req, struct tg_server *server)
+{
+	struct tg_engine *engine = req->engine;
+	const struct tg_addr *addr = atomic_load_explicit(&server->addr, memory_order_acquire);
+	struct tg_upstream *up;
+	int err;
+
+	if (addr == NULL)
+		return TG_END_UNRESOLVED;
+	do {
+		up = tg_blocks_get(&engine->upstream_blocks);
+		if (up == NULL)
+			return TG_END_MEMORY;
+		err = connect_to(up, engine, server, addr);
+		/* Idle connections are a luxury when descriptors are out. */
+	} while ((err == UV_EMFILE || err == UV_ENFILE) && tg_pools_shrink(engine) > 0);
+	if (err != 0)
 		return TG_END_CONNECT_FAILED;
 	tg_cell_add(&cell_of(up)->connects, 1);
 	tg_upstream_attach(up, req);

@@ -40,25 +40,25 @@ struct tg_req_view {
 	int32_t redispatched; /* 1: the last retry changed the server */
 
 	/* For logs: milliseconds, -1 when the phase was not reached. */
-	int64_t started_ms;     /* wall clock, ms since the epoch: the first byte of the head */
-	int32_t head_ms;        /* first byte of the head .. head complete */
-	int32_t wait_ms;        /* head complete .. server chosen */
-	int32_t connect_ms;     /* server chosen .. connection there */
-	int32_t response_ms;    /* connection there .. response head complete */
-	int32_t total_ms;       /* first byte .. last byte (set at the end) */
-	int64_t bytes_in;       /* body bytes from the client */
-	int64_t bytes_out;      /* bytes sent to the client, head included */
-	int32_t reused;         /* 1: the server connection came from the pool */
-	int32_t server_queue;   /* requests served before it in the line for its server */
-	int32_t backend_queue;  /* requests served before it in the line for any server */
-	/* As of its end, it included, all threads: */
-	int32_t process_connections;  /* client connections of the process */
-	int32_t listener_connections; /* client connections of its listener */
-	int32_t backend_active;       /* requests that its backend answers or keeps in line */
-	int32_t server_active;        /* requests that its server answers */
-	int32_t end;            /* enum tg_end once it has ended, else 0 */
-	struct tg_str end_name; /* of that row of core/proxy/end.h, e.g. "ok" */
-	struct tg_str end_code; /* HAProxy's two characters, e.g. "--", "sH" */
+	int64_t started_ms;   /* wall clock, ms since the epoch: the first byte of the head */
+	int32_t head_ms;      /* first byte of the head .. head complete */
+	int32_t wait_ms;      /* head complete .. server chosen */
+	int32_t connect_ms;   /* server chosen .. connection there */
+	int32_t response_ms;  /* connection there .. response head complete */
+	int32_t total_ms;     /* first byte .. last byte (set at the end) */
+	int64_t bytes_in;     /* body bytes from the client */
+	int64_t bytes_out;    /* bytes sent to the client, head included */
+	int32_t reused;       /* 1: the server connection came from the pool */
+	int32_t server_queue; /* its place in the line for its server, from 1; 0: it did not wait */
+	int32_t backend_queue; /* the same in the line for any server */
+	/* As of its end, all threads: */
+	int32_t process_connections;  /* client connections of the process, its own included */
+	int32_t listener_connections; /* and of its listener */
+	int32_t backend_active;       /* other requests that its backend answers or keeps in line */
+	int32_t server_active;        /* other requests that its server answers */
+	int32_t end;                  /* enum tg_end once it has ended, else 0 */
+	struct tg_str end_name;       /* of that row of core/proxy/end.h, e.g. "ok" */
+	struct tg_str end_code;       /* HAProxy's two characters, e.g. "--", "sH" */
 };
 
 /* What the retry policy decides. */
@@ -67,8 +67,12 @@ enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
 /* A server, shared by all threads. Counters are sums over threads, refreshed by
  * tg_ffi_server_refresh. */
 struct tg_server_view {
-	int32_t usable;   /* 1: it may be chosen now */
+	int32_t usable;   /* 1: requests that belong there may go there now */
+	int32_t open;     /* 1: and others too */
 	int32_t up;       /* 1: its checks say so (or there are none) */
+	int32_t resolved; /* 1: its name has an address */
+	int32_t admin;    /* enum tg_admin_state */
+	int32_t queued;   /* requests in line for this server and no other */
 	int32_t active;   /* requests it is answering now, all threads */
 	int64_t requests; /* requests sent to it so far, all threads */
 	int64_t failures; /* connects and responses that failed, all threads */
@@ -83,8 +87,18 @@ enum tg_on_down {
 	TG_ON_DOWN_CLOSE, /* as RETRY, and the others end */
 };
 
+/* What an operator wants of a server, whatever its checks say. */
+enum tg_admin_state {
+	TG_ADMIN_READY,
+	TG_ADMIN_DRAIN,    /* no new clients; who belongs there still goes there */
+	TG_ADMIN_DISABLED, /* nobody goes there, and it is not checked */
+};
+
 /* Times in ms (0: no limit), sizes in bytes. */
 struct tg_backend_options {
+	int64_t queue_ms;     /* how long a request waits in line; 0: for ever */
+	int32_t queue_length; /* requests in line at most; 0: no limit */
+	int32_t all_backups;  /* use all backup servers at once; 0: the first that can be used */
 	int64_t connect_ms, server_ms;
 	int64_t pool_idle_ms;
 	int32_t pool_size;    /* idle connections kept per server and worker */
@@ -96,10 +110,14 @@ struct tg_backend_options {
 
 struct tg_server_options {
 	int32_t weight;
-	int32_t checked; /* 1: health checks decide whether it is usable */
+	int32_t checked;         /* 1: health checks decide whether it is usable */
+	int32_t max_connections; /* requests at once; 0: no limit */
+	int32_t backup;          /* 1: for when no other can be used */
+	int32_t admin;           /* enum tg_admin_state */
 };
 
 struct tg_listener_options {
+	int32_t max_connections; /* client connections; 0: no limit */
 	int64_t client_ms, head_ms, keep_alive_ms;
 	int64_t max_body; /* bytes, 0: no limit */
 	int32_t max_head, max_uri, max_fields;

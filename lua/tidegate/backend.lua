@@ -4,10 +4,17 @@
 local ffi = require "ffi"
 local engine = require "tidegate.engine"
 local nearest = require "tidegate.nearest"
+local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local where = require "tidegate.where"
 
 local C, vm = engine.C, engine.vm
+local ADMIN = {
+    ready = tonumber(ffi.C.TG_ADMIN_READY),
+    drain = tonumber(ffi.C.TG_ADMIN_DRAIN),
+    disabled = tonumber(ffi.C.TG_ADMIN_DISABLED),
+}
+local DRAIN, DISABLED = ADMIN.drain, ADMIN.disabled
 
 local M = {}
 
@@ -26,19 +33,52 @@ function live.active(server) return view_of(server).active end
 function live.requests(server) return (tonumber(view_of(server).requests)) end
 function live.failures(server) return (tonumber(view_of(server).failures)) end
 function live.usable(server) return view_of(server).usable == 1 end
+function live.open(server) return view_of(server).open == 1 end
 function live.up(server) return view_of(server).up == 1 end
+
+-- One word for all that decides about it, in the order in which it decides.
+function live.state(server)
+    local view = view_of(server)
+    if view.admin == DISABLED then return "disabled" end
+    if view.up == 0 then return "down" end
+    if view.resolved == 0 then return "unresolved" end
+    return view.admin == DRAIN and "drain" or "up"
+end
+
+local methods_of_server = {}
+
+--- Set what is wanted of the server, whatever its checks say: "ready", "drain" (no new clients) or
+--- "disabled" (nobody goes there). It holds for all threads, and over reloads until the configuration
+--- declares another state.
+function methods_of_server.set(server, state)
+    if engine.loading then
+        where.raise("server:set() cannot be called while the configuration is loading: use the option `state`")
+    end
+    local admin = ADMIN[state]
+    if not admin then
+        where.raise('server:set() takes "ready", "drain" or "disabled", not %s', options.describe(state))
+    end
+    local by = "the script at " .. (where.caller() or "?")
+    C.tg_ffi_server_admin(vm, server._backend, server._server, admin, by, #by)
+end
 
 M.server_fields = {
     name = true, address = true, weight = true, cookie = true, backend = true, index = true,
-    active = true, requests = true, failures = true, usable = true, up = true,
+    max_connections = true, backup = true,
+    active = true, requests = true, failures = true, usable = true, open = true, up = true, state = true,
+    set = true,
 }
+
+-- Facts that may be nil.
+local OPTIONAL = { cookie = true, max_connections = true }
 
 local Server = {}
 
 function Server.__index(server, key)
     local read = live[key]
     if read then return (read(server)) end
-    if key == "cookie" then return nil end
+    if OPTIONAL[key] then return nil end
+    if methods_of_server[key] then return methods_of_server[key] end
     where.raise("a server has no field %q%s", tostring(key), nearest.hint(key, M.server_fields))
 end
 
@@ -64,21 +104,30 @@ end
 
 local Backend = {}
 
---- How many servers a request could go to now.
+--- How many servers, backup servers included, any request could go to now.
 local function usable_count(backend)
     local record, count = plan.backends[backend._backend + 1], 0
     for _, server in ipairs(record.servers) do
-        if server.usable then count = count + 1 end
+        if server.weight > 0 and server.open then count = count + 1 end
     end
     return count
+end
+
+--- How many requests are in line, for whatever server.
+local function queued_count(backend)
+    if engine.loading then
+        where.raise("backend.queued cannot be read while the configuration is loading")
+    end
+    return (C.tg_ffi_backend_queued(vm, backend._backend))
 end
 
 function Backend.__index(backend, key)
     local method = methods[key]
     if method then return method end
     if key == "usable" then return usable_count(backend) end
+    if key == "queued" then return queued_count(backend) end
     where.raise("a backend has no field %q%s", tostring(key),
-        nearest.hint(key, { name = true, servers = true, turn = true, usable = true }))
+        nearest.hint(key, { name = true, servers = true, turn = true, usable = true, queued = true }))
 end
 
 function Backend.__newindex(_, key)
@@ -97,7 +146,9 @@ function M.new(name, at)
         index = #plan.backends, -- from 0, as the engine counts
         servers = {}, -- objects, in order
         place = {}, -- object → index from 0
+        declared = {}, -- object → the state that the configuration declares
         usable = {}, -- objects that may be picked, as of `epoch`
+        spare = {}, -- backup servers that may take over then
         epoch = nil,
     }
     record.object = setmetatable({ name = name, servers = record.servers, _backend = record.index }, Backend)
@@ -110,10 +161,12 @@ function M.add_server(record, facts)
     local index = #record.servers
     local server = setmetatable({
         name = facts.name, address = facts.address, weight = facts.weight, cookie = facts.cookie,
+        max_connections = facts.max_connections, backup = facts.backup or false,
         backend = record.name, index = index + 1, _backend = record.index, _server = index,
     }, Server)
     record.servers[index + 1] = server
     record.place[server] = index
+    record.declared[server] = facts.declared or "ready"
     return server
 end
 
@@ -129,14 +182,22 @@ local function is_usable(record, index)
     return C.tg_ffi_server_view(vm, record.index, index).usable == 1
 end
 
--- A new list, so that a policy can tell by identity that something has changed.
+-- New lists, so that a policy can tell by identity that something has changed: the servers that any
+-- request may go to, and the backup servers that may take over from them.
 local function collect(record)
-    local list = {}
+    local list, spare = {}, {}
     for i = 1, #record.servers do
         local server = record.servers[i]
-        if server.weight > 0 and is_usable(record, i - 1) then list[#list + 1] = server end
+        if server.weight > 0 and C.tg_ffi_server_view(vm, record.index, i - 1).open == 1 then
+            if not server.backup then
+                list[#list + 1] = server
+            elseif record.all_backups or #spare == 0 then
+                spare[#spare + 1] = server
+            end
+        end
     end
-    return list
+    if #list == 0 then return spare, {} end
+    return list, spare
 end
 
 local function without(list, server)
@@ -144,17 +205,21 @@ local function without(list, server)
     for i = 1, #list do
         if list[i] ~= server then rest[#rest + 1] = list[i] end
     end
-    return #rest > 0 and rest or list
+    return rest
 end
 
--- The servers that may be picked. The same table until one becomes usable or unusable.
+-- The servers that may be picked. The same table until one becomes usable or unusable. After a
+-- failure all but the one that failed; if that leaves nobody, the backup servers.
 local function candidates(record, failed)
     local epoch = C.tg_ffi_backend_epoch(vm, record.index)
     if record.epoch ~= epoch then
-        record.usable, record.epoch = collect(record), epoch
+        record.usable, record.spare = collect(record)
+        record.epoch = epoch
     end
     if failed < 0 then return record.usable end
-    return without(record.usable, record.servers[failed + 1])
+    local rest = without(record.usable, record.servers[failed + 1])
+    if #rest > 0 then return rest end
+    return #record.spare > 0 and record.spare or record.usable
 end
 
 local function wrong(record, policy, result)
@@ -170,18 +235,19 @@ local function stuck_to(record, req, failed)
     return place
 end
 
---- The index of the server for a request, or -1 when none is usable. `failed` is the index of the
---- server that could not be used before (a redispatch), or -1.
+--- The index of the server for a request, or -1 when none is usable; and whether no other will do,
+--- so that it waits when that one has no room. `failed` is the index of the server that could not be
+--- used before (a redispatch), or -1.
 function M.choose(record, req, failed)
     if record.sticky then
         local place = stuck_to(record, req, failed)
-        if place >= 0 then return place end
+        if place >= 0 then return place, true end
     end
     local list = candidates(record, failed)
-    if #list == 0 then return -1 end
-    local server = record.pick(req, list)
-    if server == nil then return -1 end
-    return record.place[server] or wrong(record, "the balance policy", server)
+    if #list == 0 then return -1, false end
+    local server, only = record.pick(req, list)
+    if server == nil then return -1, false end
+    return record.place[server] or wrong(record, "the balance policy", server), only == "wait"
 end
 
 M.methods = methods

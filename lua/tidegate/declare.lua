@@ -46,6 +46,7 @@ end
 local PROCESS = {
     workers = { "integer", min = 1, max = 256 },
     control = { "string" },
+    max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
 }
 
 --- Settings of the process. To change them the process must be started anew.
@@ -59,7 +60,10 @@ function M.process(given)
     if clean.control and (clean.control == "" or #clean.control > 107) then
         fail('option "control" must be the path of a UNIX socket, 1 to 107 bytes')
     end
-    plan.process = { workers = clean.workers or 0, control = clean.control or "", where = at }
+    plan.process = {
+        workers = clean.workers or 0, control = clean.control or "", where = at,
+        max_connections = clean.max_connections or 0,
+    }
 end
 
 ---------------------------------------------------------------------------------------- tide.log
@@ -119,8 +123,11 @@ local BACKEND = {
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
+        queue = { "duration" },
         server = { "duration", default = 50 },
     } },
+    queue_length = { "integer", min = 1, max = 2 ^ 31 - 1 },
+    all_backups = { "boolean", default = false },
     pool = { "fields", fields = {
         size = { "integer", default = 64, min = 0, max = 65536 },
         idle = { "duration", default = 4 },
@@ -131,6 +138,9 @@ local BACKEND = {
 local SERVER = {
     weight = { "integer", default = 1, min = 0, max = 256 },
     cookie = { "string" },
+    max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
+    backup = { "boolean", default = false },
+    state = { "string", default = "ready", values = { "ready", "drain", "disabled" } },
 }
 
 local NAME = "^[%w._:%-]+$"
@@ -174,6 +184,7 @@ local function declare_server(record, item, position, fail)
     if twin then complain("the cookie %q is already that of server %q", clean.cookie, twin.name) end
     backends.add_server(record, {
         name = name, address = address, weight = clean.weight or 1, cookie = clean.cookie,
+        max_connections = clean.max_connections, backup = clean.backup, declared = clean.state or "ready",
     })
 end
 
@@ -240,6 +251,7 @@ function M.backend(name, given)
     declare_servers(record, clean.servers, fail)
     declare_policies(record, clean, fail)
     record.timeout, record.pool = clean.timeout, clean.pool
+    record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down = clean.on_marked_down
     return record.object
 end
@@ -248,6 +260,7 @@ end
 
 local LISTEN = {
     route = { "any" },
+    max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
     timeout = { "fields", fields = {
         client = { "duration", default = 50 },
         head = { "duration", default = 10 },
@@ -306,6 +319,7 @@ function M.listen(address, given)
     local clean = options.check(LISTEN, check_table(given, fail), fail)
     declare_route(listener, clean.route, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
+    listener.max_connections = clean.max_connections
     listener.forwarded_for = clean.forwarded_for
     listener.response, listener.finish = clean.response, clean.finish
     plan.listeners[#plan.listeners + 1] = listener

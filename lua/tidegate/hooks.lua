@@ -48,7 +48,8 @@ end
 local function pick()
     wait.enter()
     local record, failed = list[call.backend + 1], call.server
-    call.result_server = backends.choose(record, request.handle(call.req), failed)
+    local server, only = backends.choose(record, request.handle(call.req), failed)
+    call.result_server, call.result_bound = server, only and 1 or 0
 end
 
 local function on_response()

@@ -260,6 +260,7 @@ function Response:fields() end
 ---@field name string
 ---@field servers tide.Server[]
 ---@field usable integer
+---@field queued integer
 local Backend = {}
 
 ---@return integer
@@ -270,13 +271,22 @@ function Backend:turn() end
 ---@field address tide.address
 ---@field weight integer
 ---@field cookie string?
+---@field max_connections integer?
+---@field backup boolean
 ---@field backend string
 ---@field index integer
 ---@field active integer
 ---@field requests number
 ---@field failures number
 ---@field usable boolean
+---@field open boolean
 ---@field up boolean
+---@field state "up"|"down"|"drain"|"disabled"|"unresolved"
+local Server = {}
+
+---Set what is wanted of the server, whatever its checks say.
+---@param state "ready"|"drain"|"disabled"
+function Server:set(state) end
 
 ---@class tide.Failure
 ---@field kind string
@@ -290,6 +300,7 @@ function Backend:turn() end
 ---@class tide.ProcessOptions
 ---@field workers integer?
 ---@field control string?
+---@field max_connections integer?
 
 ---@class tide.LogOptions
 ---@field to string?
@@ -305,10 +316,13 @@ function Backend:turn() end
 ---@field redispatch boolean?
 ---@field on_marked_down string?
 ---@field timeout tide.BackendTimeouts?
+---@field queue_length integer?
+---@field all_backups boolean?
 ---@field pool tide.PoolOptions?
 
 ---@class tide.BackendTimeouts
 ---@field connect tide.duration?
+---@field queue tide.duration?
 ---@field server tide.duration?
 
 ---@class tide.PoolOptions
@@ -318,6 +332,9 @@ function Backend:turn() end
 ---@class tide.ServerOptions
 ---@field weight integer?
 ---@field cookie string?
+---@field max_connections integer?
+---@field backup boolean?
+---@field state "ready"|"drain"|"disabled"|nil
 
 ---@class tide.CheckOptions
 ---@field interval tide.duration?
@@ -331,6 +348,7 @@ function Backend:turn() end
 ---@field response fun(req: tide.Request, res: tide.Response)?
 ---@field finish fun(req: tide.Request)?
 ---@field forwarded_for boolean?
+---@field max_connections integer?
 ---@field timeout tide.ListenTimeouts?
 ---@field limits tide.Limits?
 

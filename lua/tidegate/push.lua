@@ -38,9 +38,18 @@ local function tell_where(hook, index, fn)
     C.tg_ffi_plan_where(vm, tonumber(ffi.C[hook]), index, text, #text)
 end
 
+local ADMIN = {
+    ready = ffi.C.TG_ADMIN_READY,
+    drain = ffi.C.TG_ADMIN_DRAIN,
+    disabled = ffi.C.TG_ADMIN_DISABLED,
+}
+
 local function push_server(record, server)
     local options = ffi.new("struct tg_server_options")
     options.weight = server.weight
+    options.max_connections = server.max_connections or 0
+    options.backup = flag(server.backup)
+    options.admin = ADMIN[record.declared[server]]
     options.checked = flag(record.checked)
     checked(C.tg_ffi_plan_server(vm, record.index, server.name, #server.name, server.address,
         #server.address, options), record.where, ("backend %q, server %q"):format(record.name, server.name))
@@ -50,6 +59,9 @@ local function push_backend(record)
     local options = ffi.new("struct tg_backend_options")
     options.connect_ms = ms(record.timeout.connect)
     options.server_ms = ms(record.timeout.server)
+    options.queue_ms = ms(record.timeout.queue or record.timeout.connect)
+    options.queue_length = record.queue_length or 0
+    options.all_backups = flag(record.all_backups)
     options.pool_idle_ms = ms(record.pool.idle)
     options.pool_size = record.pool.size
     options.has_pick = flag(record.pick or record.sticky)
@@ -66,6 +78,7 @@ end
 
 local function push_listener(listener)
     local options = ffi.new("struct tg_listener_options")
+    options.max_connections = listener.max_connections or 0
     options.client_ms = ms(listener.timeout.client)
     options.head_ms = ms(listener.timeout.head)
     options.keep_alive_ms = ms(listener.timeout.keep_alive)
@@ -106,8 +119,8 @@ end
 --- request log (or -1). Problems are in plan.errors.
 function M.all()
     local process = plan.process or { workers = 0, control = "", where = "?:0" }
-    checked(C.tg_ffi_plan_process(vm, process.workers, process.control, #process.control),
-        process.where, "tide.process")
+    checked(C.tg_ffi_plan_process(vm, process.workers, process.max_connections or 0, process.control,
+        #process.control), process.where, "tide.process")
     local sink = -1
     if plan.log then
         sink = checked(C.tg_ffi_plan_sink(vm, plan.log.to, #plan.log.to), plan.log.where, "tide.log")

@@ -42,7 +42,8 @@ end
 function M.new(backend, options)
     local retries, redispatch = options.retries, options.redispatch
     return function(_, failure)
-        local others = backend.usable - (failure.server.usable and 1 or 0) > 0
+        local failed = failure.server
+        local others = backend.usable - (failed.open and failed.weight > 0 and 1 or 0) > 0
         return decide(failure, retries, redispatch, others)
     end
 end

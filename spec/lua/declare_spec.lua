@@ -20,15 +20,19 @@ describe("a good configuration", function()
     before_each(function()
         gate = gates.load [[
             local tide = require "tidegate"
-            tide.process { workers = 3, control = "/run/t.sock" }
+            tide.process { workers = 3, control = "/run/t.sock", max_connections = 4096 }
             tide.log { to = "file:/tmp/access.log", format = "json" }
             local web = tide.backend("web", {
                 sticky = "cookie", check = { "tcp", interval = "4s" }, retries = 2,
                 timeout = { connect = "1s", server = 2.5 }, pool = { size = 7, idle = "3s" },
-                servers = { { "a", "127.0.0.1:1", weight = 5 }, { "b", "127.0.0.1:2", weight = 0 } },
+                queue_length = 9, all_backups = true,
+                servers = {
+                    { "a", "127.0.0.1:1", weight = 5, max_connections = 20 },
+                    { "b", "127.0.0.1:2", weight = 0, backup = true, state = "drain" },
+                },
             })
-            tide.backend("plain", { retries = 0, servers = { { "a", "unix:/a" } } })
-            tide.listen("127.0.0.1:80", { route = web, forwarded_for = true })
+            tide.backend("plain", { retries = 0, timeout = { queue = "7s" }, servers = { { "a", "unix:/a" } } })
+            tide.listen("127.0.0.1:80", { route = web, forwarded_for = true, max_connections = 2000 })
             tide.listen("127.0.0.1:81", {
                 route = function() return web end, response = function() end, finish = function() end,
                 timeout = { client = "5s", head = "1s", keep_alive = 0 },
@@ -42,28 +46,33 @@ describe("a good configuration", function()
     it("gives the engine its backends and servers", function()
         local web, plain = gate.backends[1], gate.backends[2]
         assert.same({ connect_ms = 1000, server_ms = 2500, pool_idle_ms = 3000, pool_size = 7,
-            has_pick = 1, has_response = 1, has_retry = 1 }, web.options)
-        assert.same({ weight = 5, checked = 1 }, web.servers[1].options)
-        assert.same({ weight = 0, checked = 1 }, web.servers[2].options)
+            has_pick = 1, has_response = 1, has_retry = 1, queue_ms = 1000, queue_length = 9, all_backups = 1 },
+            web.options)
+        assert.same({ weight = 5, checked = 1, max_connections = 20, backup = 0, admin = 0 },
+            web.servers[1].options)
+        assert.same({ weight = 0, checked = 1, max_connections = 0, backup = 1, admin = 1 },
+            web.servers[2].options)
         assert.same({ connect_ms = 5000, server_ms = 50000, pool_idle_ms = 4000, pool_size = 64,
-            has_pick = 1, has_response = 0, has_retry = 0 }, plain.options)
-        assert.same({ weight = 1, checked = 0 }, plain.servers[1].options)
+            has_pick = 1, has_response = 0, has_retry = 0, queue_ms = 7000, queue_length = 0, all_backups = 0 },
+            plain.options)
+        assert.same({ weight = 1, checked = 0, max_connections = 0, backup = 0, admin = 0 },
+            plain.servers[1].options)
     end)
 
     it("gives the engine its listeners", function()
         assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
             max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
-            has_finish = 1 }, gate.listeners[1].options)
+            has_finish = 1, max_connections = 2000 }, gate.listeners[1].options)
         assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
             max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
-            has_finish = 1 }, gate.listeners[2].options)
+            has_finish = 1, max_connections = 0 }, gate.listeners[2].options)
     end)
 
     it("gives the engine the process, the sink and where functions are", function()
-        assert.same({ workers = 3, control = "/run/t.sock" }, gate.process)
+        assert.same({ workers = 3, control = "/run/t.sock", max_connections = 4096 }, gate.process)
         assert.same({ "file:/tmp/access.log" }, gate.sinks)
         assert.matches("scripts/balance/roundrobin%.lua:%d+$", gate.where["1 0"])
-        assert.matches("gate%.lua:12$", gate.where["0 1"])
+        assert.matches("gate%.lua:16$", gate.where["0 1"])
     end)
 
     it("names every file that was read", function()
@@ -129,8 +138,14 @@ tide.listen("127.0.0.1:80", { rout = 1 })]]))
         ["a route script that is not there"] = { 'tide.listen("127.0.0.1:81", { route = "nope" })',
             'route "nope": there is no script route/nope.lua' },
         ["a route of a wrong type"] = { 'tide.listen("127.0.0.1:81", { route = 5 })', "must be a backend, a function" },
-        ["options that are not there yet"] = { 'tide.listen("127.0.0.1:81", { route = print, max_connections = 1 })',
-            'unknown option "max_connections"' },
+        ["a limit"] = { 'tide.listen("127.0.0.1:81", { route = print, max_connections = 0 })',
+            'option "max_connections" must be a whole number from 1 to 2147483647, not 0' },
+        ["a server's limit"] = { 'tide.backend("w", { servers = { { "a", "h:1", max_connections = "9" } } })',
+            'server "a": option "max_connections" must be a whole number' },
+        ["a server's state"] = { 'tide.backend("w", { servers = { { "a", "h:1", state = "down" } } })',
+            'server "a": option "state" must be one of "ready", "drain", "disabled", not "down"' },
+        ["a queue"] = { 'tide.backend("w", { queue_length = 0, ' .. SERVERS .. " })",
+            'option "queue_length" must be a whole number from 1' },
         ["the process's options"] = { 'tide.process { user = "www" }', 'tide.process: unknown option "user"' },
         ["a process declared twice"] = { "tide.process {} tide.process {}", "the first is at gate.lua:2" },
         ["a log declared twice"] = { "tide.log {} tide.log {}", "the first is at gate.lua:2" },

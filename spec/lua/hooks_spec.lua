@@ -117,6 +117,49 @@ describe("a server is picked", function()
             .. " (and not nil)", failure("TG_HOOK_PICK", { backend = 1, server = -1 }))
     end)
 
+    local function pick(failed)
+        return hook("TG_HOOK_PICK", { backend = 0, server = failed or -1 }).result_server
+    end
+
+    -- The last of the list is picked, so that its end shows who is in it.
+    local function with_backups(all)
+        load(([[
+            local web = tide.backend("web", { balance = function(_, servers) return servers[#servers] end,
+                all_backups = %s, servers = { { "a", "127.0.0.1:1" },
+                { "b", "127.0.0.1:2", backup = true }, { "c", "127.0.0.1:3", backup = true } } })
+            tide.listen("127.0.0.1:80", { route = web })]]):format(tostring(all)))
+    end
+
+    it("from the backup servers when no other can be used: the first that can", function()
+        with_backups(false)
+        assert.equal(0, pick())
+        assert.equal(1, pick(0)) -- it has failed, and nobody has found it down yet
+        usable(0, 0)
+        assert.equal(1, pick())
+        assert.equal(1, pick(1)) -- there is no other
+        usable(1, 0)
+        assert.equal(2, pick())
+        usable(0, 1)
+        assert.equal(0, pick())
+    end)
+
+    it("or from all of them", function()
+        with_backups(true)
+        assert.equal(0, pick())
+        assert.equal(2, pick(0))
+        usable(0, 0)
+        assert.equal(2, pick())
+        assert.equal(1, pick(2))
+    end)
+
+    it("that is to be waited for, where the policy says so", function()
+        load [[
+            local web = tide.backend("web", { balance = function(_, servers) return servers[2], "wait" end,
+                servers = { { "a", "127.0.0.1:1" }, { "b", "127.0.0.1:2" } } })
+            tide.listen("127.0.0.1:80", { route = web })]]
+        assert.equal(1, hook("TG_HOOK_PICK", { backend = 0, server = -1 }).result_bound)
+    end)
+
     it("by smooth weighted round robin unless said otherwise", function()
         load [[tide.listen("127.0.0.1:80", { route = tide.backend("web", three {}) })]]
         local picked = {}
@@ -306,12 +349,40 @@ describe("a server", function()
             { server.name, server.address, server.weight, server.backend, server.index })
         assert.is_nil(server.cookie)
         assert.equal("web/a", tostring(server))
-        assert.equal(3, _G.seen.web.usable)
+        assert.equal(2, _G.seen.web.usable) -- the third has no weight
         assert.has_error(function() return server.activ end)
         assert.matches('a server has no field "activ"; did you mean "active"?',
             select(2, pcall(function() return server.activ end)), 1, true)
         assert.matches('a backend has no field "srevers"; did you mean "servers"?',
             select(2, pcall(function() return _G.seen.web.srevers end)), 1, true)
         assert.is_false(pcall(function() server.foo = 1 end))
+    end)
+
+    it("has one word for its state", function()
+        rawset(_G, "seen", {})
+        load [[seen.web = tide.backend("web", three {}) tide.listen("127.0.0.1:80", { route = seen.web })]]
+        local server, view = _G.seen.web.servers[1], gate.backends[1].servers[1].view
+        local function state(up, resolved, admin)
+            view.up, view.resolved, view.admin = up, resolved, admin
+            return server.state
+        end
+        assert.equal("up", state(1, 1, 0))
+        assert.equal("down", state(0, 1, 0))
+        assert.equal("unresolved", state(1, 0, 0))
+        assert.equal("drain", state(1, 1, 1))
+        assert.equal("down", state(0, 1, 1))
+        assert.equal("disabled", state(0, 0, 2))
+    end)
+
+    it("can be wished drained or disabled, and nothing else", function()
+        rawset(_G, "seen", {})
+        load [[seen.web = tide.backend("web", three {}) tide.listen("127.0.0.1:80", { route = seen.web })]]
+        local server = _G.seen.web.servers[2]
+        server:set "drain"
+        server:set "ready"
+        assert.matches("^0/1 1: the script at .*hooks_spec.lua:%d+$", gate.wishes[1])
+        assert.matches("^0/1 0: ", gate.wishes[2])
+        assert.matches('server:set() takes "ready", "drain" or "disabled", not "down"',
+            select(2, pcall(function() server:set "down" end)), 1, true)
     end)
 end)

@@ -102,7 +102,7 @@ describe("the runtime has what the annotations say", function()
 
     it("of backends, servers and shared tables", function()
         assert.same(names_of(META["tide.Server"]), names_of(modules.backend.server_fields))
-        assert.same({ "name", "servers", "turn", "usable" }, names_of(META["tide.Backend"]))
+        assert.same({ "name", "queued", "servers", "turn", "usable" }, names_of(META["tide.Backend"]))
         assert.same({ "turn" }, names_of(modules.backend.methods))
         assert.same(names_of(META["tide.Shared"]), names_of(modules.shared.methods))
     end)

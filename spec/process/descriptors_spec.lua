@@ -1,16 +1,110 @@
--- Out of file descriptors: accepting pauses and goes on; nobody is refused, nothing spins.
+-- File descriptors: as many as the limits need, or a clear error; and when they are out all the same,
+-- accepting pauses and goes on: nobody is refused, nothing spins.
 local h = require "harness"
 
-describe("a process out of file descriptors", function()
-    it("lets new clients wait, says so once, and goes on when some are free", function()
+local HELLO = [[
+local tide = require "tidegate"
+%s
+tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200, "served") end })
+]]
+
+-- A gate with that limit of descriptors ("soft:hard", or one for both), which need not start.
+local function start(limit, process)
+    local port = h.free_port()
+    local file = h.write("few.lua", HELLO:format(process or "", port))
+    local gate = h.process { "prlimit", "--nofile=" .. limit, h.binary, "run", file, "--workers", "1",
+        "--control", h.dir() .. "/c.sock" }
+    return gate, port, h.dir() .. "/c.sock"
+end
+
+local function wait_ready(gate)
+    h.wait_until(function() return gate.stderr:find "ready" end, "ready")
+end
+
+local function stop(gate)
+    gate:signal "TERM"
+    assert.equal(0, gate:wait())
+end
+
+local function limit_of(gate)
+    local soft, hard = h.read(("/proc/%d/limits"):format(gate.pid)):match "Max open files%s+(%d+)%s+(%d+)"
+    return tonumber(soft), tonumber(hard)
+end
+
+-- The highest number of a descriptor of the process, and how many there are.
+local function numbers_of(gate)
+    local highest, count = 0, 0
+    for name in require("posix.dirent").files(("/proc/%d/fd"):format(gate.pid)) do
+        if tonumber(name) then highest, count = math.max(highest, tonumber(name)), count + 1 end
+    end
+    return highest, count
+end
+
+-- May we raise hard limits (CAP_SYS_RESOURCE, capabilities(7))?
+local function may_raise()
+    local effective = h.read "/proc/self/status":match "CapEff:%s*(%x+)"
+    return math.floor(tonumber(effective:sub(-8), 16) / 2 ^ 24) % 2 == 1
+end
+
+local is_root = require("posix.unistd").geteuid() == 0
+
+describe("the limit of file descriptors", function()
+    it("is raised to what there may be", function()
+        local gate = start "100:3000"
+        wait_ready(gate)
+        assert.equal(3000, (limit_of(gate)))
+        stop(gate)
+    end)
+
+    it("is raised to what max_connections needs, by root beyond the hard limit", function()
+        if not may_raise() then return pending "skipped: no right to raise limits" end
+        local gate = start("100:200", "tide.process { max_connections = 4096 }")
+        wait_ready(gate)
+        local soft = limit_of(gate)
+        assert.is_true(soft >= 8192 and soft < 9000)
+        stop(gate)
+    end)
+
+    it("that cannot be raised is an error of the start, with the remedy", function()
+        local setpriv = is_root and { "setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource" } or {}
+        local port = h.free_port()
+        local file = h.write("few.lua", HELLO:format("tide.process { max_connections = 4096 }", port))
+        for _, word in ipairs { "prlimit", "--nofile=100:200", h.binary, "run", file, "--workers", "1",
+            "--control", h.dir() .. "/c.sock" } do setpriv[#setpriv + 1] = word end
+        local gate = h.process(setpriv)
+        assert.equal(1, gate:wait())
+        assert.matches("max_connections = 4096 needs %d+ file descriptors, but the limit is 200", gate.stderr)
+        assert.matches("LimitNOFILE=", gate.stderr)
+    end)
+
+    it("is kept by clients that wait: connections to servers have theirs", function()
+        local origin = h.origin {}
         local port = h.free_port()
         local file = h.write("few.lua", ([[
 local tide = require "tidegate"
-tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200, "served") end })
-]]):format(port))
-        local gate = h.process { "sh", "-c", ("ulimit -n 60; exec %s run %s --workers 1 --control %s/c.sock")
-            :format(h.binary, file, h.dir()) }
-        h.wait_until(function() return gate.stderr:find "ready" end, "ready")
+tide.listen("127.0.0.1:%d", { route = tide.backend("web", { servers = { { "a", "%s" } } }) })
+]]):format(port, origin.address))
+        local gate = h.process { "setpriv", "--bounding-set=-sys_resource", "prlimit", "--nofile=140", h.binary,
+            "run", file, "--workers", "1", "--control", h.dir() .. "/c.sock" }
+        wait_ready(gate)
+        local clients = {}
+        for i = 1, 100 do clients[i] = h.raw(port) end -- the kernel takes them all
+        h.wait_until(function() return gate.stderr:find "accepting pauses: %d+ connections" end, "the pause")
+        for i = 1, 100 do
+            clients[i]:send(h.request_text { headers = { Connection = "close" } })
+            assert.equal(200, clients[i]:read_response().status)
+            clients[i]:close()
+        end
+        assert.is_nil(gate.stderr:find "Too many open files")
+        stop(gate)
+    end)
+end)
+
+describe("a process out of file descriptors", function()
+    it("lets new clients wait, says so once, and goes on when some are free", function()
+        local gate, port = start "1000"
+        wait_ready(gate)
+        assert(h.run { "prlimit", "--pid", gate.pid, "--nofile=60:60" }.status == 0)
 
         local clients = {}
         for i = 1, 70 do clients[i] = h.raw(port) end -- the kernel takes them all
@@ -26,7 +120,39 @@ tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200, "ser
             local _, ends = gate.stderr:gsub("accepting goes on", "")
             return pauses == ends -- not a line for every look
         end, "as many ends as pauses")
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
+        stop(gate)
+    end)
+
+    it("closes idle connections to servers before a request fails", function()
+        local one, two = h.origin { body = "one" }, h.origin { body = "two" }
+        local port = h.free_port()
+        local file = h.write("few.lua", ([[
+local tide = require "tidegate"
+local one = tide.backend("one", { pool = { idle = "10m" }, servers = { { "a", "%s" } } })
+local two = tide.backend("two", { servers = { { "b", "%s" } } })
+tide.listen("127.0.0.1:%d", { route = function(req)
+    if req.path == "/answer" then return req:respond(200) end
+    return req.path == "/two" and two or one
+end })
+]]):format(one.address, two.address, port))
+        local gate = h.process { h.binary, "run", file, "--workers", "1", "--control", h.dir() .. "/c.sock" }
+        wait_ready(gate)
+        local conn = h.raw(port)
+        local function ask(path)
+            conn:send(h.request_text { path = path })
+            return conn:read_response()
+        end
+        assert.equal("one", ask("/one").body)
+        local highest, count = numbers_of(gate)
+        for _ = count, highest do -- those in between: to others
+            local other = h.raw(port)
+            other:send(h.request_text { path = "/answer" })
+            other:read_response()
+        end
+        local limit = ("--nofile=%d:%d"):format(highest + 1, highest + 1) -- not one more
+        assert(h.run { "prlimit", "--pid", gate.pid, limit }.status == 0)
+        assert.equal("two", ask("/two").body)
+        h.wait_until(function() return one:open() == 0 end, "the idle connection is still there")
+        stop(gate)
     end)
 end)

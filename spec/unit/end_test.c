@@ -52,7 +52,7 @@ every_code_is_two_known_characters(void **state)
 			continue;
 		}
 		assert_non_null(strchr("CcSsDPIRKL", code.ptr[0]));
-		assert_non_null(strchr("RCHD", code.ptr[1]));
+		assert_non_null(strchr("RQCHD", code.ptr[1]));
 	}
 }
 

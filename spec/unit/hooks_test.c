@@ -37,6 +37,7 @@ static struct script {
 /* One worker's world. */
 static struct {
 	struct tg_loop loop;
+	struct tg_engines engines;
 	struct tg_engine engine;
 	struct tg_counters counters;
 	struct tg_generation generation;
@@ -194,7 +195,8 @@ make_plan(void)
 		server = tg_server_new(1, TG_STR("web"), tg_str_of(name), tg_str_of(text));
 		assert_int_equal(tg_plan_add_server(plan, 0, server, &weight), i);
 	}
-	index = tg_plan_add_listener(plan, TG_STR("here"), &world.at, &listener);
+	index =
+	    tg_plan_add_listener(plan, tg_listener_state_new(TG_STR("here")), &world.at, &listener);
 	assert_int_equal(index, 0);
 	return plan;
 }
@@ -228,13 +230,15 @@ setup(void **state)
 	assert_int_equal(tg_loop_init(&world.loop), 0);
 	uv_async_init(&world.loop.uv, &world.over, on_over);
 	uv_timer_init(&world.loop.uv, &world.later);
-	tg_engine_init(&world.engine, &world.loop, 0, &world.counters);
+	tg_engine_init(&world.engine, &world.engines, &world.loop, NULL, 0, &world.counters);
 	world.engine.on_idle = on_idle;
 	fd = listening(&world.at);
-	assert_int_equal(tg_engine_listen(&world.engine, TG_STR("here"), fd, false), 0);
 	world.generation = (struct tg_generation){
 		.plan = make_plan(), .hooks = &hooks, .users = 1, .on_unused = on_unused
 	};
+	assert_int_equal(
+	    tg_engine_listen(&world.engine, world.generation.plan->listeners[0].state, fd, false),
+	    0);
 	tg_engine_switch(&world.engine, &world.generation);
 	return 0;
 }

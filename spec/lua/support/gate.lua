@@ -179,18 +179,21 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_backend(_, name, _, o)
         return index(gate.backends, { name = name, servers = {}, options = copy(o,
-            "connect_ms server_ms pool_idle_ms pool_size has_pick has_response has_retry") })
+            "connect_ms server_ms pool_idle_ms pool_size has_pick has_response has_retry"
+            .. " queue_ms queue_length all_backups") })
     end
 
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)
         local view = ffi.new("struct tg_server_view", { usable = 1, up = 1 })
         return index(gate.backends[backend + 1].servers,
-            { name = name, address = address, view = view, options = copy(o, "weight checked") })
+            { name = name, address = address, view = view, 
+                options = copy(o, "weight checked max_connections backup admin") })
     end
 
     function C.tg_ffi_plan_listener(_, address, _, o)
         return index(gate.listeners, { address = address, options = copy(o, "client_ms head_ms keep_alive_ms"
-            .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish") })
+            .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
+            .. " max_connections") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)
@@ -199,8 +202,8 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_sink(_, target) return index(gate.sinks, target) end
 
-    function C.tg_ffi_plan_process(_, workers, control)
-        gate.process = { workers = workers, control = control }
+    function C.tg_ffi_plan_process(_, workers, max_connections, control)
+        gate.process = { workers = workers, max_connections = max_connections, control = control }
         return 0
     end
 
@@ -224,8 +227,18 @@ end
 
 local function server_functions(C, gate)
     function C.tg_ffi_server_view(_, backend, server)
-        return gate.backends[backend + 1].servers[server + 1].view
+        local view = gate.backends[backend + 1].servers[server + 1].view
+        view.open = view.admin == 0 and view.usable or 0
+        return view
     end
+
+    function C.tg_ffi_server_admin(_, backend, server, admin, by)
+        gate.backends[backend + 1].servers[server + 1].view.admin = admin
+        gate.wishes[#gate.wishes + 1] = ("%d/%d %d: %s"):format(backend, server, admin, by)
+        return 0
+    end
+
+    function C.tg_ffi_backend_queued() return gate.queued end
 
     function C.tg_ffi_backend_epoch() return gate.epoch end
 
@@ -413,7 +426,7 @@ function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
         backends = {}, listeners = {}, timers = {}, sinks = {}, where = {}, files = {}, errors = {},
-        epoch = 1, turns = 0, health = {}, socks = 0, closed = {}, messages = {}, lines = {}, now = 1000,
+        epoch = 1, turns = 0, queued = 0, wishes = {}, health = {}, socks = 0, closed = {}, messages = {}, lines = {}, now = 1000,
         directory = os.tmpname(),
     }, Gate)
     os.remove(gate.directory)

@@ -9,7 +9,8 @@ local function policy(options, usable)
 end
 
 local function failed(kind, changes)
-    local failure = { kind = kind, server = { usable = true, open = true, weight = 1 }, attempts = 1, safe = true, sent = false }
+    local server = { usable = true, open = true, weight = 1 }
+    local failure = { kind = kind, server = server, attempts = 1, safe = true, sent = false }
     for name, value in pairs(changes or {}) do failure[name] = value end
     return failure
 end

@@ -186,7 +186,7 @@ local function plan_functions(C, gate)
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)
         local view = ffi.new("struct tg_server_view", { usable = 1, up = 1 })
         return index(gate.backends[backend + 1].servers,
-            { name = name, address = address, view = view, 
+            { name = name, address = address, view = view,
                 options = copy(o, "weight checked max_connections backup admin") })
     end
 
@@ -426,7 +426,8 @@ function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
         backends = {}, listeners = {}, timers = {}, sinks = {}, where = {}, files = {}, errors = {},
-        epoch = 1, turns = 0, queued = 0, wishes = {}, health = {}, socks = 0, closed = {}, messages = {}, lines = {}, now = 1000,
+        epoch = 1, turns = 0, queued = 0, wishes = {},
+        health = {}, socks = 0, closed = {}, messages = {}, lines = {}, now = 1000,
         directory = os.tmpname(),
     }, Gate)
     os.remove(gate.directory)

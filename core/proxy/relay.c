@@ -4,7 +4,7 @@
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 
-enum { PARTS = 5 };
+enum { PARTS = 5, FIRST_KEPT = 1024 };
 
 /* Add the parts of one piece of body in the framing of the message it belongs to. */
 static unsigned
@@ -53,6 +53,31 @@ tg_relay_flush_request(struct tg_req *req)
 		to_server(req, &head, 1);
 }
 
+/* Keep a copy of this piece of the body, unless that is too long in all or no longer wanted. */
+static void
+keep(struct tg_req *req, struct tg_str body)
+{
+	size_t most = (size_t)req->backend->options.retry_body, len = req->kept_len + body.len;
+	size_t cap = req->kept_cap > 0 ? req->kept_cap : FIRST_KEPT;
+	char *grown;
+
+	if (body.len == 0 || req->out_started || len > most || !tg_req_body_whole(req))
+		return;
+	while (cap < len)
+		cap *= 2;
+	if (cap > req->kept_cap) {
+		grown = tg_arena_alloc(&req->arena, cap);
+		if (grown == NULL)
+			return;
+		if (req->kept_len > 0)
+			memcpy(grown, req->kept, req->kept_len);
+		req->kept = grown;
+		req->kept_cap = (uint32_t)cap;
+	}
+	memcpy(req->kept + req->kept_len, body.ptr, body.len);
+	req->kept_len = (uint32_t)len;
+}
+
 size_t
 tg_relay_request(struct tg_req *req, char *data, size_t len)
 {
@@ -67,6 +92,8 @@ tg_relay_request(struct tg_req *req, char *data, size_t len)
 		tg_req_end(req, TG_END_BAD_BODY);
 		return len;
 	}
+	if (!req->discard)
+		keep(req, body);
 	req->view.bytes_in += (int64_t)body.len;
 	if (most > 0 && req->view.bytes_in > most) {
 		tg_req_end(req, TG_END_BODY_TOO_LARGE);

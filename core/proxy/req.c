@@ -206,8 +206,7 @@ tg_req_idempotent(const struct tg_req *req)
 bool
 tg_req_safe(const struct tg_req *req)
 {
-	/* What was read of the body is gone. */
-	return !req->sent || (req->view.bytes_in == 0 && tg_req_idempotent(req));
+	return !req->sent || (tg_req_body_whole(req) && tg_req_idempotent(req));
 }
 
 void

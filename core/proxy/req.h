@@ -68,14 +68,16 @@ struct tg_req {
 	const struct tg_plan_backend *backend;
 	const struct tg_plan_server *server;
 	struct tg_upstream *up;
-	struct tg_server *slot;   /* counted: of which it holds a slot; NULL: none (queue.h) */
-	struct tg_waiter *waiter; /* in line for a slot; NULL: not */
-	bool bound;               /* no other server will do than the one that was picked */
-	bool fresh;               /* do not take a pooled connection */
-	bool repeated;            /* went again after its pooled connection was found closed */
-	bool sending;             /* the head is written (or in unsent): the body may follow */
-	bool sent;                /* the server may have seen it */
-	struct tg_str unsent;     /* head for the server, to be written with what follows it */
+	struct tg_server *slot;      /* counted: of which it holds a slot; NULL: none (queue.h) */
+	struct tg_waiter *waiter;    /* in line for a slot; NULL: not */
+	bool bound;                  /* no other server will do than the one that was picked */
+	bool fresh;                  /* do not take a pooled connection */
+	bool repeated;               /* went again after its pooled connection was found closed */
+	bool sending;                /* the head is written (or in unsent): the body may follow */
+	bool sent;                   /* the server may have seen it */
+	struct tg_str unsent;        /* head for the server, to be written with what follows it */
+	char *kept;                  /* in the arena: what was read of the body, to be sent again */
+	uint32_t kept_len, kept_cap; /* kept_len < bytes_in: it was too long, and cannot be */
 
 	/* The response. */
 	struct tg_head out;
@@ -139,6 +141,13 @@ void tg_req_pick_anew(struct tg_req *req);
 /* May it be sent again without doing something twice (RFC 9110 §9.2.2), and is its body still
  * whole? */
 bool tg_req_safe(const struct tg_req *req);
+
+/* Is there all that was read of its body, so that it can be sent again? */
+static inline bool
+tg_req_body_whole(const struct tg_req *req)
+{
+	return req->kept_len == (uint64_t)req->view.bytes_in;
+}
 
 /* Does its method do the same however often it is done (RFC 9110 §9.2.2)? */
 bool tg_req_idempotent(const struct tg_req *req);

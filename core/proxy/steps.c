@@ -5,7 +5,13 @@
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
-enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32, RETRIES_MAX = 100 };
+enum {
+	HEAD_SLACK = 512,
+	PER_FIELD = 4,
+	KEPT_SLACK = TG_CHUNK_LINE + 8,
+	INTERIMS_MAX = 32,
+	RETRIES_MAX = 100
+};
 
 static enum tg_next
 go(struct tg_req *req, enum tg_next (*step)(struct tg_req *))
@@ -185,31 +191,51 @@ add_forwarded(struct tg_req *req)
 	return err;
 }
 
-/* The head for the server, into req->unsent; with the end of a chunked body that was empty, which
- * an earlier attempt has read. */
+static char *
+put(char *at, const void *bytes, size_t len)
+{
+	if (len > 0)
+		memcpy(at, bytes, len);
+	return at + len;
+}
+
+/* What an earlier attempt has read of the body, behind the head. */
+static char *
+write_kept(const struct tg_req *req, char *at)
+{
+	bool chunked = req->in.framing == TG_FRAMING_CHUNKED;
+	char line[TG_CHUNK_LINE];
+
+	if (chunked && req->kept_len > 0)
+		at = put(at, line, tg_http1_chunk_line(req->kept_len, line));
+	at = put(at, req->kept, req->kept_len);
+	if (chunked && req->kept_len > 0)
+		at = put(at, "\r\n", 2);
+	if (chunked && req->in_done)
+		at = put(at, "0\r\n\r\n", 5);
+	return at;
+}
+
+/* The head for the server, into req->unsent, with what was kept of the body. */
 static int
 write_head(struct tg_req *req)
 {
-	static const struct tg_str last_chunk = { "0\r\n\r\n", 5 };
 	const struct tg_head *head = &req->in;
 	size_t cap =
 	    HEAD_SLACK + head->method.len + head->host.len + head->path.len + head->query.len;
+	size_t kept = req->kept_len + KEPT_SLACK;
 	char *out;
 	int len;
 
 	for (unsigned i = 0; i < head->count; i++)
 		cap += head->fields[i].name.len + head->fields[i].value.len + PER_FIELD;
-	out = tg_arena_alloc(&req->arena, cap);
+	out = tg_arena_alloc(&req->arena, cap + kept);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
-	len = tg_http1_write_request(head, out, cap - last_chunk.len);
+	len = tg_http1_write_request(head, out, cap);
 	if (len < 0)
 		return len;
-	req->unsent = (struct tg_str){ out, (size_t)len };
-	if (req->in_done && head->framing == TG_FRAMING_CHUNKED) {
-		memcpy(out + len, last_chunk.ptr, last_chunk.len);
-		req->unsent.len += last_chunk.len;
-	}
+	req->unsent = (struct tg_str){ out, (size_t)(write_kept(req, out + len) - out) };
 	return 0;
 }
 
@@ -421,10 +447,10 @@ tg_step_retry(struct tg_req *req)
 			return TG_NEXT_WAIT;
 	}
 	req->hook = TG_HOOK_FREE;
-	/* What was read of the body is gone: no policy can have that sent again. And one that never
-	 * gives up must not keep a request for ever. */
+	/* No policy can have a body sent again that is gone. And one that never gives up must not
+	 * keep a request for ever. */
 	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP ||
-	    req->view.bytes_in > 0 || req->view.retries >= RETRIES_MAX)
+	    !tg_req_body_whole(req) || req->view.retries >= RETRIES_MAX)
 		return end(req, failure);
 	req->view.retries++;
 	req->view.redispatched = req->verdict == TG_VERDICT_REDISPATCH;

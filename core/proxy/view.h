@@ -101,6 +101,7 @@ struct tg_backend_options {
 	int32_t all_backups;  /* use all backup servers at once; 0: the first that can be used */
 	int64_t connect_ms, server_ms;
 	int64_t pool_idle_ms;
+	int64_t retry_body;   /* bytes of a body that are kept, so that it can be sent again */
 	int32_t pool_size;    /* idle connections kept per server and worker */
 	int32_t has_pick;     /* call TG_HOOK_PICK; else the engine's round robin */
 	int32_t has_response; /* call TG_HOOK_RESPONSE (stickiness) */

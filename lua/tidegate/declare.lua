@@ -120,6 +120,7 @@ local BACKEND = {
     retry = { "policy", default = "default" },
     retries = { "integer", default = 3, min = 0, max = 100 },
     redispatch = { "boolean", default = true },
+    retry_body = { "size", default = 16 * 1024, max = 1024 * 1024 },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
@@ -252,7 +253,7 @@ function M.backend(name, given)
     declare_policies(record, clean, fail)
     record.timeout, record.pool = clean.timeout, clean.pool
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
-    record.on_marked_down = clean.on_marked_down
+    record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
     return record.object
 end
 

@@ -314,6 +314,7 @@ function Server:set(state) end
 ---@field retry string|table|fun(req: tide.Request, failure: tide.Failure): string
 ---@field retries integer?
 ---@field redispatch boolean?
+---@field retry_body tide.size?
 ---@field on_marked_down string?
 ---@field timeout tide.BackendTimeouts?
 ---@field queue_length integer?

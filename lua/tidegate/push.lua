@@ -64,6 +64,7 @@ local function push_backend(record)
     options.all_backups = flag(record.all_backups)
     options.pool_idle_ms = ms(record.pool.idle)
     options.pool_size = record.pool.size
+    options.retry_body = record.retry_body
     options.has_pick = flag(record.pick or record.sticky)
     options.has_response = flag(record.sticky and record.sticky.stick)
     options.has_retry = flag(record.decide)

@@ -29,7 +29,8 @@ local ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate"
 -- A gate before a server that holds up what it gets, and one that says at once who it is.
 local function start(mode, options)
     local slow, other = server(options), h.origin { body = "other" }
-    local gate = tidegate { servers = { slow, other }, on_marked_down = mode, check = CHECK }
+    local gate = tidegate { servers = { slow, other }, on_marked_down = mode, check = CHECK,
+        retry_body = options and options.retry_body }
     return slow, gate
 end
 
@@ -88,8 +89,15 @@ describe("when a server is found down,", function()
         assert.equal("late", answer_of(asked).body)
     end)
 
-    it("a PUT whose body is gone waits on", function()
+    it("a PUT is sent to another with its body", function()
         local slow, gate = start()
+        local asked = stuck(gate, slow, "PUT", { body = "text" })
+        mark_down(gate, slow)
+        assert.equal("other", answer_of(asked).body)
+    end)
+
+    it("a PUT whose body is gone waits on", function()
+        local slow, gate = start(nil, { retry_body = 0 })
         local asked = stuck(gate, slow, "PUT", { body = "text" })
         mark_down(gate, slow)
         assert.equal("other", get(gate, "/quick").body)

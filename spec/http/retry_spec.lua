@@ -62,13 +62,25 @@ describe("a server that", function()
         end
     end)
 
-    it("has taken a part of a body gets the client a 502, even where the method could be repeated", function()
-        local dead, live = mute(), origin {}
+    it("has taken a body costs nothing where the method can be repeated", function()
+        local dead = mute()
+        local live = origin { handler = function(conn, req) h.respond(conn, req, { body = req:read() }) end }
         local gate = tidegate { servers = { dead, live } }
+        local body = ("content"):rep(2000)
 
-        assert.equal(502, request(gate, { method = "PUT", body = "content" }).status)
+        assert.equal(body, request(gate, { method = "PUT", body = body }).body)
+        assert.equal(1, dead.requests)
+    end)
 
-        assert.equal(0, live.requests)
+    it("has taken more of a body than is kept gets the client a 502", function()
+        for _, row in ipairs { { 16385 }, { 1, 0 } } do
+            local dead, live = mute(), origin {}
+            local gate = tidegate { servers = { dead, live }, retry_body = row[2] }
+
+            assert.equal(502, request(gate, { method = "PUT", body = ("x"):rep(row[1]) }).status)
+
+            assert.equal(0, live.requests)
+        end
     end)
 
     it("has begun to answer is not asked again, and nor is another", function()
@@ -174,11 +186,38 @@ describe("a body", function()
         end
     end)
 
+    it("that had come in part is sent again, and goes on", function()
+        local server, served = origin {}, 0
+        function server.handler(conn, req)
+            served = served + 1
+            if served == 1 then
+                conn:read(7)
+                return conn:close()
+            end
+            h.respond(conn, req, { body = "<" .. req:read() .. ">" })
+        end
+        local gate = tidegate { servers = { server } }
+        local client = h.raw(gate)
+        client:send "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+        h.wait_until(function() return served == 2 end, "it is not sent again")
+        client:send "3\r\ncde\r\n0\r\n\r\n"
+        assert.equal("<abcde>", client:read_response().body)
+    end)
+
+    it("of a POST is sent again only where the policy says so", function()
+        for _, row in ipairs { { nil, 502, 0 }, { code 'function() return "redispatch" end', 200, 1 } } do
+            local dead, live = mute(), origin {}
+            local gate = tidegate { servers = { dead, live }, retry = row[1] }
+            assert.equal(row[2], request(gate, { method = "POST", body = "pay" }).status)
+            assert.equal(row[3], live.requests)
+        end
+    end)
+
     it("of which a part is gone is never sent again, whatever the policy says", function()
         local server = origin {}
         function server.handler(conn) conn:read(7); conn:close() end
         local again = code 'function() return "retry" end'
-        local gate = tidegate { servers = { server }, retry = again, retries = 3 }
+        local gate = tidegate { servers = { server }, retry = again, retries = 3, retry_body = 1 }
         local client = h.raw(gate)
         client:send "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
         assert.equal(502, client:read_response().status)

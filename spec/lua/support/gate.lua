@@ -180,7 +180,7 @@ local function plan_functions(C, gate)
     function C.tg_ffi_plan_backend(_, name, _, o)
         return index(gate.backends, { name = name, servers = {}, options = copy(o,
             "connect_ms server_ms pool_idle_ms pool_size has_pick has_response has_retry"
-            .. " queue_ms queue_length all_backups") })
+            .. " queue_ms queue_length all_backups retry_body") })
     end
 
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)

@@ -1,10 +1,9 @@
 #include "proxy/answer.h"
 
 #include <stdio.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "proxy/client.h"
+#include "proxy/forward.h"
 #include "proxy/relay.h"
 
 enum { HEAD_SLACK = 512, PER_FIELD = 4, ERROR_BODY = 256 };
@@ -46,22 +45,6 @@ tg_answer_head(struct tg_req *req, enum tg_framing framing, enum tg_http1_connec
 	return head;
 }
 
-/* An answer of our own has a Date (RFC 9110 §6.6.1). */
-static int
-add_date(struct tg_req *req)
-{
-	char text[40];
-	time_t now = (time_t)(tg_clock_wall_ms() / 1000);
-	struct tm utc;
-	size_t len;
-
-	if (tg_head_find(&req->out, TG_STR("Date"), NULL) != NULL)
-		return 0;
-	gmtime_r(&now, &utc);
-	len = strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	return tg_head_add(&req->out, TG_STR("Date"), (struct tg_str){ text, len });
-}
-
 int
 tg_answer_write(struct tg_req *req)
 {
@@ -71,7 +54,7 @@ tg_answer_write(struct tg_req *req)
 	req->keep_client = tg_answer_may_keep(req);
 	req->out.length = req->answer.len;
 	req->out.has_length = !no_content;
-	if (add_date(req) != 0)
+	if (tg_forward_date(&req->out) != 0)
 		return TG_HTTP_MEMORY;
 	parts[0] = tg_answer_head(
 	    req, no_content ? TG_FRAMING_NONE : TG_FRAMING_LENGTH, tg_answer_connection(req));

@@ -80,7 +80,7 @@ tg_req_new(struct tg_client *client)
 	req->generation->users++;
 	req->listener = &req->generation->plan->listeners[client->port->index];
 	init_view(req);
-	req->step = tg_step_route;
+	req->step = tg_step_judge;
 	req->began = tg_loop_now(engine->loop);
 	tg_head_init(&req->in, &req->arena);
 	tg_http1_request_init(&req->in_codec, &req->listener->limits, &req->in);

@@ -2,6 +2,7 @@
 
 #include "proxy/answer.h"
 #include "proxy/client.h"
+#include "proxy/forward.h"
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
@@ -44,6 +45,22 @@ ask(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *))
 	if (result != TG_HOOK_PARKED)
 		req->hook = TG_HOOK_FREE;
 	return result;
+}
+
+enum tg_next
+tg_step_judge(struct tg_req *req)
+{
+	switch (tg_forward_judge(req)) {
+	case TG_FORWARD_BAD:
+		return end(req, TG_END_BAD_REQUEST);
+	case TG_FORWARD_MEMORY:
+		return end(req, TG_END_MEMORY);
+	case TG_FORWARD_ANSWERED:
+		return go(req, tg_step_answer);
+	case TG_FORWARD_ON:
+		break;
+	}
+	return go(req, tg_step_route);
 }
 
 enum tg_next
@@ -171,26 +188,6 @@ tg_step_connect(struct tg_req *req)
 	return TG_NEXT_WAIT;
 }
 
-/* X-Forwarded-For gets the client's address appended; the other two say what only we know, so
- * what the client claims there is replaced. */
-static int
-add_forwarded(struct tg_req *req)
-{
-	struct tg_head *head = &req->in;
-	int err;
-
-	if (req->forwarded || req->listener->options.forwarded_for == 0)
-		return 0;
-	req->forwarded = true;
-	err = tg_head_add(head, TG_STR("X-Forwarded-For"), req->view.client);
-	if (err == 0)
-		err = tg_head_set(head, TG_STR("X-Forwarded-Proto"),
-		    req->view.secure ? TG_STR("https") : TG_STR("http"));
-	if (err == 0 && req->asked_host.len > 0)
-		err = tg_head_set(head, TG_STR("X-Forwarded-Host"), req->asked_host);
-	return err;
-}
-
 static char *
 put(char *at, const void *bytes, size_t len)
 {
@@ -247,7 +244,7 @@ tg_step_send(struct tg_req *req)
 
 	req->connected_at = now;
 	req->view.connect_ms = (int32_t)(now - req->picked_at);
-	if (add_forwarded(req) != 0 || write_head(req) != 0)
+	if (tg_forward_request(req) != 0 || write_head(req) != 0)
 		return end(req, TG_END_MEMORY);
 	tg_head_init(&req->out, &req->arena);
 	tg_http1_response_init(
@@ -350,6 +347,8 @@ tg_step_response(struct tg_req *req)
 	}
 	if (req->answered)
 		return go(req, tg_step_answer);
+	if (tg_forward_date(&req->out) != 0)
+		return end(req, TG_END_MEMORY);
 	req->out_framing = (uint8_t)choose_framing(req);
 	req->keep_client = req->out_framing != TG_FRAMING_CLOSE && tg_answer_may_keep(req);
 	req->view.status = req->out.status;

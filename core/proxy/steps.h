@@ -4,6 +4,7 @@
 
 #include "proxy/req.h"
 
+enum tg_next tg_step_judge(struct tg_req *req);    /* may it be forwarded at all */
 enum tg_next tg_step_route(struct tg_req *req);    /* which backend, or our own answer */
 enum tg_next tg_step_pick(struct tg_req *req);     /* which server */
 enum tg_next tg_step_queue(struct tg_req *req);    /* a slot of it, or in line for one */

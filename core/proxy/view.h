@@ -123,6 +123,7 @@ struct tg_listener_options {
 	int64_t max_body; /* bytes, 0: no limit */
 	int32_t max_head, max_uri, max_fields;
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
+	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */
 	int32_t backend;       /* where all go when has_route is 0, else -1 */
 	int32_t has_route, has_response, has_finish;
 };

@@ -268,10 +268,11 @@ local LISTEN = {
         keep_alive = { "duration", default = 60 },
     } },
     forwarded_for = { "boolean", default = false },
+    via = { "boolean", default = true },
     limits = { "fields", fields = {
         head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
         uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
-        fields = { "integer", default = 128, min = 1, max = 4096 },
+        fields = { "integer", default = 128, min = 1, max = 400 },
         body = { "size" },
     } },
     response = { "function" },
@@ -321,7 +322,7 @@ function M.listen(address, given)
     declare_route(listener, clean.route, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections
-    listener.forwarded_for = clean.forwarded_for
+    listener.forwarded_for, listener.via = clean.forwarded_for, clean.via
     listener.response, listener.finish = clean.response, clean.finish
     plan.listeners[#plan.listeners + 1] = listener
 end

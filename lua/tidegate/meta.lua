@@ -349,6 +349,7 @@ function Server:set(state) end
 ---@field response fun(req: tide.Request, res: tide.Response)?
 ---@field finish fun(req: tide.Request)?
 ---@field forwarded_for boolean?
+---@field via boolean?
 ---@field max_connections integer?
 ---@field timeout tide.ListenTimeouts?
 ---@field limits tide.Limits?

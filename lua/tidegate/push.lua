@@ -88,6 +88,7 @@ local function push_listener(listener)
     options.max_fields = listener.limits.fields
     options.max_body = listener.limits.body or 0
     options.forwarded_for = flag(listener.forwarded_for)
+    options.via = flag(listener.via)
     options.backend = listener.backend and listener.backend.index or -1
     options.has_route = flag(listener.route)
     options.has_response = flag(listener.response)

@@ -21,8 +21,57 @@ describe("the head of a request", function()
         end
         assert.same({
             { "X-lower-UPPER", "kept as it is" }, { "Cookie", "a=1; b=2" }, { "X-Twice", "one" },
-            { "Accept", "*/*" }, { "X-Twice", "two" }, { "X-Empty", "" },
+            { "Accept", "*/*" }, { "X-Twice", "two" }, { "X-Empty", "" }, { "Via", "1.1 tidegate" },
         }, fields)
+    end)
+
+    it("says that we were there, once, whatever the number of attempts", function()
+        local served = 0
+        local server = origin { handler = function(conn, req)
+            served = served + 1
+            if served == 1 then return conn:close() end
+            h.respond(conn, req, {})
+        end }
+        local gate = tidegate { servers = { server } }
+        get(gate, "/", { version = "1.0", headers = { Via = "1.1 before" } })
+        assert.same({ "1.1 before", "1.0 tidegate" }, server.seen[2]:values "Via")
+    end)
+
+    it("does not say so where that is not wanted", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { via = false } }
+        get(gate, "/")
+        assert.is_nil(server.seen[1].headers.via)
+    end)
+
+    it("with Max-Forwards counts down, for OPTIONS and TRACE only", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local function hops(method, value)
+            request(gate, { method = method, headers = { ["Max-Forwards"] = value } })
+            return server.seen[#server.seen].headers["max-forwards"]
+        end
+        assert.equal("4", hops("OPTIONS", "5"))
+        assert.equal("0", hops("TRACE", "1"))
+        assert.equal("999", hops("OPTIONS", "99999999999999999999"))
+        assert.equal("5", hops("GET", "5"))
+        assert.equal("0", hops("GET", "0"))
+    end)
+
+    it("that may go no further is answered by us", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local headers = { ["Max-Forwards"] = "0" }
+        local options = request(gate, { method = "OPTIONS", headers = headers })
+        assert.equal(200, options.status)
+        assert.matches("GET", options.headers.allow)
+        local trace = request(gate, { method = "TRACE", headers = headers })
+        assert.equal(405, trace.status)
+        assert.matches("GET", trace.headers.allow)
+        for _, bad in ipairs { "-1", "1x", "0x5", "1, 2" } do
+            assert.equal(400, request(gate, { method = "OPTIONS", headers = { ["Max-Forwards"] = bad } }).status)
+        end
+        assert.equal(0, server.requests)
     end)
 
     it("loses what is meant for one hop only", function()
@@ -157,5 +206,18 @@ describe("X-Forwarded-Host", function()
         h.get(gate, "/", { host = "outer.example:81" })
         assert.equal("inner.example", server.seen[1].headers.host)
         assert.equal("outer.example:81", server.seen[1].headers["x-forwarded-host"])
+    end)
+end)
+
+describe("a response without a Date", function()
+    it("gets one", function()
+        local gate = tidegate { servers = { origin {} } }
+        assert.matches("^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$", get(gate, "/").headers.date)
+    end)
+
+    it("and one with a Date keeps it", function()
+        local date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        local gate = tidegate { servers = { origin { headers = { Date = date } } } }
+        assert.same({ date }, get(gate, "/"):values "Date")
     end)
 end)

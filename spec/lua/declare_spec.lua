@@ -64,10 +64,10 @@ describe("a good configuration", function()
     it("gives the engine its listeners", function()
         assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
             max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
-            has_finish = 1, max_connections = 2000 }, gate.listeners[1].options)
+            has_finish = 1, max_connections = 2000, via = 1 }, gate.listeners[1].options)
         assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
             max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
-            has_finish = 1, max_connections = 0 }, gate.listeners[2].options)
+            has_finish = 1, max_connections = 0, via = 1 }, gate.listeners[2].options)
     end)
 
     it("gives the engine the process, the sink and where functions are", function()

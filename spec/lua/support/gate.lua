@@ -193,7 +193,7 @@ local function plan_functions(C, gate)
     function C.tg_ffi_plan_listener(_, address, _, o)
         return index(gate.listeners, { address = address, options = copy(o, "client_ms head_ms keep_alive_ms"
             .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
-            .. " max_connections") })
+            .. " max_connections via") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)

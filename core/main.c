@@ -14,6 +14,7 @@
 #include "http/http1.h"
 #include "process/admin.h"
 #include "process/control.h"
+#include "process/share.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -34,6 +35,7 @@ static const char usage_text[] =
 
 static const char run_text[] =
     "usage: tidegate run FILE [--workers N] [--scripts DIR] [--control PATH] [--watch]\n"
+    "                    [--daemon | --foreground] [--pid-file PATH]\n"
     "\n"
     "Run the configuration FILE until SIGTERM (running requests may end) or SIGINT.\n"
     "SIGHUP reloads, SIGUSR1 opens log files anew.\n"
@@ -41,12 +43,17 @@ static const char run_text[] =
     "  --workers N      threads that serve; default: the configuration's, else one per core\n"
     "  --scripts DIR    look here for scripts first; default: `scripts` beside FILE\n"
     "  --control PATH   where `tidegate reload` and `tidegate stats` find this process;\n"
-    "                   default: the configuration's, else /run/tidegate.sock for root and\n"
-    "                   $XDG_RUNTIME_DIR/tidegate.sock or /tmp/tidegate-UID.sock for others\n"
-    "  --watch          reload when FILE or a script that it loaded changes\n";
+    "                   default: the configuration's, else tidegate.sock in\n"
+    "                   $RUNTIME_DIRECTORY, for root in /run/tidegate, for others in\n"
+    "                   $XDG_RUNTIME_DIR, or /tmp/tidegate-UID.sock\n"
+    "  --watch          reload when FILE or a script that it loaded changes\n"
+    "  --daemon         go on in the background once all is ready; the exit status tells\n"
+    "  --foreground     do not, even if the configuration says so\n"
+    "  --pid-file PATH  keep the process id there while it runs\n";
 
 static const char proxy_text[] =
     "usage: tidegate proxy LISTEN SERVER... [--workers N] [--control PATH]\n"
+    "                      [--daemon] [--pid-file PATH]\n"
     "\n"
     "Listen on LISTEN and spread requests over the servers, round robin; a server that does\n"
     "not accept connections is left out until it does.\n"
@@ -59,7 +66,8 @@ static const char check_text[] =
     "usage: tidegate check FILE [--scripts DIR]\n"
     "\n"
     "Load and check FILE and every script it names, as `run` would. Prints every error with\n"
-    "file and line. Exit status: 0 when it is good, 1 when it is not.\n";
+    "file and line. Exit status: 0 when it is good, 1 when it is not. Where it names a user,\n"
+    "only root sees whether that one can write its logs and read its files.\n";
 
 static const char reload_text[] =
     "usage: tidegate reload [--control PATH]\n"
@@ -95,7 +103,8 @@ struct arguments {
 	unsigned workers;
 	const char *scripts;
 	const char *control;
-	bool watch;
+	const char *pid_file;
+	bool watch, daemon, foreground;
 };
 
 /* One clear line, and status 2. */
@@ -158,6 +167,13 @@ parse(char **argv, const char *allowed, const char *help)
 		else if (strchr(allowed, 'c') != NULL &&
 		    (value = value_of("--control", argv, &i)) != NULL)
 			args.control = value;
+		else if (strchr(allowed, 'd') != NULL &&
+		    (value = value_of("--pid-file", argv, &i)) != NULL)
+			args.pid_file = value;
+		else if (strchr(allowed, 'd') != NULL && strcmp(argv[i], "--daemon") == 0)
+			args.daemon = true;
+		else if (strchr(allowed, 'f') != NULL && strcmp(argv[i], "--foreground") == 0)
+			args.foreground = true;
 		else if (strchr(allowed, 'f') != NULL && strcmp(argv[i], "--watch") == 0)
 			args.watch = true;
 		else if (argv[i][0] == '-' && argv[i][1] != '\0')
@@ -170,19 +186,17 @@ parse(char **argv, const char *allowed, const char *help)
 	return args;
 }
 
-/* The absolute path of a file or directory that must be readable; static memory per `which`.
- * Links stay: where they lead is looked up at each reload anew. */
+/* The absolute path, in static memory per `which`. Links stay: where they lead is looked up at each
+ * reload anew. */
 static const char *
 absolute(const char *path, int which)
 {
-	static char absolute[2][PATH_MAX];
+	static char absolute[3][PATH_MAX];
 	char here[PATH_MAX] = "";
 	int len;
 
-	if (access(path, R_OK) != 0 || (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)) {
-		fprintf(stderr, "tidegate: cannot read %s: %s\n", path, strerror(errno));
-		exit(EXIT_USAGE);
-	}
+	if (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)
+		fail("cannot tell the working directory, so that %s is nowhere", path);
 	while (strncmp(path, "./", 2) == 0)
 		path += 2;
 	len = snprintf(absolute[which], PATH_MAX, "%s%s%s", here,
@@ -192,17 +206,41 @@ absolute(const char *path, int which)
 	return absolute[which];
 }
 
+/* The same, of a file or directory that must be readable. */
+static const char *
+readable(const char *path, int which)
+{
+	if (access(path, R_OK) != 0) {
+		fprintf(stderr, "tidegate: cannot read %s: %s\n", path, strerror(errno));
+		exit(EXIT_USAGE);
+	}
+	return absolute(path, which);
+}
+
 static struct tg_control_options
 options_of(const struct arguments *args)
 {
+	const char *where;
 	struct tg_control_options options = {
+		.share = tg_share_find(&where),
 		.control = args->control,
 		.workers = args->workers,
 		.watch = args->watch,
+		.daemon = args->daemon,
+		.foreground = args->foreground,
 	};
 
+	if (options.share == NULL) {
+		fprintf(stderr, "tidegate: its own Lua files are missing: they should be in %s\n",
+		    where);
+		exit(EXIT_FAILURE);
+	}
+	if (options.daemon && options.foreground)
+		fail("%s: one or the other, please", "--daemon and --foreground");
 	if (args->scripts != NULL)
-		options.scripts = absolute(args->scripts, 1);
+		options.scripts = readable(args->scripts, 1);
+	if (args->pid_file != NULL)
+		options.pid_file = absolute(args->pid_file, 2);
 	return options;
 }
 
@@ -218,23 +256,19 @@ expect_one_file(const struct arguments *args, const char *command)
 static int
 run_options(struct tg_control_options *options)
 {
-	unsigned workers = 0;
+	int status = tg_control_check(options, false);
 
-	if (tg_control_check(options, &workers) != 0)
-		return 1;
-	if (options->workers == 0)
-		options->workers = workers;
-	return tg_control_run(options);
+	return status != 0 ? status : tg_control_run(options);
 }
 
 static int
 command_run(char **argv)
 {
-	struct arguments args = parse(argv, "wscf", run_text);
+	struct arguments args = parse(argv, "wscdf", run_text);
 	struct tg_control_options options = options_of(&args);
 
 	expect_one_file(&args, "run");
-	options.file = absolute(args.words[0], 0);
+	options.file = readable(args.words[0], 0);
 	return run_options(&options);
 }
 
@@ -243,12 +277,11 @@ command_check(char **argv)
 {
 	struct arguments args = parse(argv, "s", check_text);
 	struct tg_control_options options = options_of(&args);
-	unsigned workers;
 	int status;
 
 	expect_one_file(&args, "check");
-	options.file = absolute(args.words[0], 0);
-	status = tg_control_check(&options, &workers);
+	options.file = readable(args.words[0], 0);
+	status = tg_control_check(&options, true);
 	if (status == 0)
 		printf("%s: good\n", args.words[0]);
 	return status;
@@ -287,7 +320,7 @@ put_server(FILE *out, const char *address)
 static int
 command_proxy(char **argv)
 {
-	struct arguments args = parse(argv, "wc", proxy_text);
+	struct arguments args = parse(argv, "wcd", proxy_text);
 	struct tg_control_options options = options_of(&args);
 	char *source = NULL;
 	size_t size;

@@ -160,11 +160,8 @@ int tg_ffi_plan_listener(
 /* A sink for log lines: "stdout", "stderr", "file:/path". A file that cannot be opened is refused
  * with libuv's code for the reason. */
 int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
-/* Settings of the process; changing them needs a restart. workers 0: one per core.
- * max_connections (which a reload may change) 0: as many as there are descriptors for. control: path
- * of the control socket, len 0: the default. */
-int tg_ffi_plan_process(
-    struct tg_vm *vm, int workers, int max_connections, const char *control, size_t len);
+/* Settings of the process. All but max_connections and grace_ms hold from its start to its end. */
+int tg_ffi_plan_process(struct tg_vm *vm, const struct tg_process_options *options);
 /* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
  * ms after the end of the last call. Only in the thread that should run it. */
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
@@ -176,6 +173,10 @@ int tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, 
 int tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len);
 /* An error of the configuration, "file:line: text": recorded, the load fails at its end. */
 int tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len);
+/* What is wrong with these names (len 0: not given) and the remedy; NULL when there are such a user
+ * and group, or when they matter no more: the process has long become them. */
+const char *tg_ffi_user_error(
+    struct tg_vm *vm, const char *user, size_t user_len, const char *group, size_t group_len);
 /* The text of an address error: what is wrong and the remedy; NULL when the address is good. */
 const char *tg_ffi_address_error(const char *address, size_t len, int listen);
 

@@ -120,9 +120,13 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 		return i < plan->sink_count && tg_str_eq(plan->sinks[i], text) ? (int)i
 		                                                               : TG_FFI_MISMATCH;
 	}
-	index = vm->config.log_check(text);
-	if (index < 0)
-		return index; /* libuv's codes are the negative errno */
+	/* Where the process has yet to become another user, that one is to open it: process/ looks
+	 * then. (The settings of the process come before the sinks.) */
+	if (vm->config.user_error == NULL || !tg_plan_drops(plan)) {
+		index = vm->config.log_check(text);
+		if (index < 0)
+			return index; /* libuv's codes are the negative errno */
+	}
 	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
 	return index < 0 ? TG_FFI_MEMORY : index;
 }
@@ -142,24 +146,24 @@ tg_plan_complete(const struct tg_vm *vm)
 }
 
 int
-tg_ffi_plan_process(
-    struct tg_vm *vm, int workers, int max_connections, const char *control, size_t len)
+tg_ffi_plan_process(struct tg_vm *vm, const struct tg_process_options *options)
 {
-	struct tg_plan *plan = vm->config.plan;
-	char *copy;
-
 	if (!builds(vm))
 		return 0;
-	if (workers < 0 || workers > TG_WORKERS_MAX || max_connections < 0)
+	if (options->workers < 0 || options->workers > TG_WORKERS_MAX ||
+	    options->max_connections < 0 || options->grace_ms < 0)
 		return TG_FFI_INVALID;
-	copy = strndup(control, len);
-	if (copy == NULL)
-		return TG_FFI_MEMORY;
-	plan->workers = workers;
-	plan->max_connections = max_connections;
-	free((char *)(uintptr_t)plan->control.ptr);
-	plan->control = (struct tg_str){ copy, len };
-	return 0;
+	return tg_plan_set_process(vm->config.plan, options) < 0 ? TG_FFI_MEMORY : 0;
+}
+
+const char *
+tg_ffi_user_error(
+    struct tg_vm *vm, const char *user, size_t user_len, const char *group, size_t group_len)
+{
+	if (!builds(vm) || vm->config.user_error == NULL)
+		return NULL;
+	return vm->config.user_error(
+	    (struct tg_str){ user, user_len }, (struct tg_str){ group, group_len });
 }
 
 int

@@ -56,6 +56,9 @@ typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
 /* Can lines be written there? 0, or a negative errno. */
 typedef int (*tg_log_check_fn)(struct tg_str sink);
 
+/* What is wrong with these names of a user and a group, and the remedy; NULL: nothing. */
+typedef const char *(*tg_user_error_fn)(struct tg_str user, struct tg_str group);
+
 /* A server was marked up or down (control thread): the others are to know (process/). */
 typedef void (*tg_server_health_fn)(
     void *arg, struct tg_backend_state *backend, struct tg_server *server, bool up);
@@ -76,6 +79,7 @@ struct tg_vm_config {
 	struct tg_shared *shared;
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
+	tg_user_error_fn user_error; /* NULL: the process is what it was to become */
 	tg_server_health_fn server_health;
 	tg_server_admin_fn server_admin;
 	void *server_arg;

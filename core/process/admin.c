@@ -232,6 +232,25 @@ tg_admin_start(struct tg_control *control, const char *path)
 	return 0;
 }
 
+const char *
+tg_admin_path(const struct tg_control *control)
+{
+	return control->admin != NULL ? control->admin->path : NULL;
+}
+
+void
+tg_admin_rename(struct tg_control *control, const char *path)
+{
+	struct tg_admin *admin = control->admin;
+	char *old;
+
+	if (admin == NULL)
+		return;
+	old = admin->path;
+	admin->path = path != NULL ? strdup(path) : NULL;
+	free(old);
+}
+
 void
 tg_admin_stop(struct tg_control *control)
 {
@@ -241,7 +260,8 @@ tg_admin_stop(struct tg_control *control)
 	if (admin == NULL)
 		return;
 	control->admin = NULL;
-	unlink(admin->path);
+	if (admin->path != NULL)
+		unlink(admin->path);
 	for (link = admin->sessions.next; link != &admin->sessions; link = next) {
 		next = link->next;
 		close_session(tg_container_of(link, struct session, link));

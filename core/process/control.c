@@ -1,6 +1,5 @@
 #include "process/control.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,18 +9,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/admin.h"
+#include "process/daemon.h"
 #include "process/file_watch.h"
 #include "process/logger.h"
+#include "process/notify.h"
+#include "process/privileges.h"
 #include "process/reload.h"
+#include "process/start.h"
 
 const char *
 tg_control_default_path(void)
 {
 	static char path[256];
-	const char *directory = getenv("XDG_RUNTIME_DIR");
+	const char *service = getenv("RUNTIME_DIRECTORY"), *directory = getenv("XDG_RUNTIME_DIR");
 
-	if (geteuid() == 0)
-		snprintf(path, sizeof(path), "/run/tidegate.sock");
+	if (service != NULL && service[0] == '/') /* systemd's; the first of perhaps several */
+		snprintf(
+		    path, sizeof(path), "%.*s/tidegate.sock", (int)strcspn(service, ":"), service);
+	else if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/run/tidegate/tidegate.sock");
 	else if (directory != NULL && directory[0] == '/')
 		snprintf(path, sizeof(path), "%s/tidegate.sock", directory);
 	else
@@ -41,19 +47,28 @@ load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_p
 		.file = options->file,
 		.source = options->source,
 		.scripts = options->scripts,
-		.share = TG_SHARE_DIR,
+		.share = options->share,
 		.plan = plan,
 		.registry = registry,
 		.shared = shared,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
+		.user_error = tg_identity_error,
 	};
 
 	return tg_vm_load(&config);
 }
 
+static void
+fill_in(struct tg_control_options *options, const struct tg_plan *plan)
+{
+	if (options->workers == 0)
+		options->workers = (unsigned)plan->process.workers;
+	options->daemon = !options->foreground && (options->daemon || plan->process.daemon);
+}
+
 int
-tg_control_check(const struct tg_control_options *options, unsigned *workers)
+tg_control_check(struct tg_control_options *options, bool trial)
 {
 	struct tg_registry registry;
 	struct tg_shared *shared = tg_shared_new();
@@ -66,10 +81,12 @@ tg_control_check(const struct tg_control_options *options, unsigned *workers)
 	check = load(options, TG_VM_CHECK, plan, &registry, shared);
 	if (check != NULL)
 		worker = load(options, TG_VM_WORKER, plan, &registry, shared);
+	status = check != NULL && worker != NULL ? 0 : 1;
+	fill_in(options, plan);
+	if (status == 0 && trial && !tg_start_try(options, plan))
+		status = 1;
 	for (unsigned i = 0; i < plan->error_count; i++)
 		fprintf(stderr, "%s\n", plan->errors[i].ptr);
-	status = check != NULL && worker != NULL ? 0 : 1;
-	*workers = (unsigned)plan->workers;
 	if (check != NULL)
 		tg_vm_close(check, NULL, NULL);
 	if (worker != NULL)
@@ -93,13 +110,15 @@ on_switched(struct tg_worker *worker, void *arg)
 static void
 leave(struct tg_control *control)
 {
-	tg_guard_leaving(&control->guard, control->exit_status);
+	if (control->threads)
+		tg_guard_leaving(&control->guard, control->exit_status);
 	tg_resolver_stop(&control->resolver);
 	tg_file_watch_stop(control);
 	tg_admin_stop(control);
 	tg_reload_fini(control);
 	tg_loop_timer_stop(&control->loop, &control->grace);
-	for (unsigned w = 0; w < control->worker_count; w++)
+	tg_loop_timer_stop(&control->loop, &control->watchdog);
+	for (unsigned w = 0; control->threads && w < control->worker_count; w++)
 		tg_worker_join(&control->workers[w]);
 	tg_mailbox_close(&control->mailbox);
 }
@@ -140,12 +159,20 @@ start_workers(struct tg_control *control)
 
 /* --- signals ------------------------------------------------------------------------------ */
 
+/* How long requests may run once we are asked to stop, ms. */
+static uint64_t
+grace_of(const struct tg_control *control)
+{
+	return control->plan != NULL ? (uint64_t)control->plan->process.grace_ms : 0;
+}
+
 static void
 on_grace(struct tg_timer *timer)
 {
 	struct tg_control *control = tg_container_of(timer, struct tg_control, grace);
 
-	tg_log(TG_LOG_WARNING, "requests still run after %d s: ending them", TG_GRACE_MS / 1000);
+	tg_log(TG_LOG_WARNING, "requests still run after %g s: ending them",
+	    (double)grace_of(control) / 1000);
 	for (unsigned w = 0; w < control->worker_count; w++)
 		tg_worker_finish(&control->workers[w], true);
 }
@@ -154,13 +181,21 @@ void
 tg_control_stop(struct tg_control *control, bool at_once)
 {
 	bool first = !control->stopping;
+	uint64_t grace = grace_of(control);
 
 	control->stopping = true;
+	at_once = at_once || grace == 0;
 	if (!first && !at_once)
 		return;
+	if (first)
+		tg_notify_stopping(at_once ? 0 : grace);
 	tg_reload_drop(control);
+	if (!control->threads) { /* the start has failed */
+		leave(control);
+		return;
+	}
 	if (first && !at_once)
-		tg_loop_timer_start(&control->loop, &control->grace, TG_GRACE_MS);
+		tg_loop_timer_start(&control->loop, &control->grace, grace);
 	if (control->workers_done < control->worker_count)
 		for (unsigned w = 0; w < control->worker_count; w++)
 			tg_worker_finish(&control->workers[w], at_once);
@@ -179,7 +214,9 @@ on_signal(uv_signal_t *handle, int number)
 		tg_logger_reopen();
 		break;
 	case SIGTERM:
-		tg_log(TG_LOG_NOTICE, "stopping: running requests may end");
+		if (!control->stopping)
+			tg_log(TG_LOG_NOTICE, "stopping: running requests may end, within %g s",
+			    (double)grace_of(control) / 1000);
 		tg_control_stop(control, false);
 		break;
 	default:
@@ -218,45 +255,44 @@ stop_signals(struct tg_control *control)
 
 /* --- run ---------------------------------------------------------------------------------- */
 
-/* The first load is done: the control socket of the configuration is known. */
 static void
-on_started(void *arg, bool good, const char *text)
+on_watchdog(struct tg_timer *timer)
 {
-	struct tg_control *control = arg;
-	const char *path = control->options.control;
-	bool asked = path != NULL;
-	int err;
+	struct tg_control *control = tg_container_of(timer, struct tg_control, watchdog);
 
-	(void)text;
-	if (!good)
-		return;
-	if (!asked && control->plan->control.len > 0) {
-		path = control->plan->control.ptr;
-		asked = true;
+	/* This thread lives, or it would not be here; a worker that does not is a dead one too. */
+	if (!tg_guard_stuck(&control->guard))
+		tg_notify_alive();
+	tg_loop_timer_start(&control->loop, timer, tg_notify_watchdog_ms() / 2);
+}
+
+void
+tg_control_start_threads(struct tg_control *control, uint64_t grace_ms)
+{
+	tg_guard_grace(&control->guard, grace_ms);
+	if (tg_logger_start() != 0 || start_workers(control) != 0 ||
+	    tg_guard_start(&control->guard, control->guarded, control->worker_count + 1) != 0) {
+		fprintf(stderr, "tidegate: cannot start: out of memory or threads\n");
+		_exit(1); /* threads may run: no orderly way out is worth having here */
 	}
-	if (!asked)
-		path = tg_control_default_path();
-	err = tg_admin_start(control, path);
-	if (err == 0)
-		return;
-	tg_log(asked ? TG_LOG_ERROR : TG_LOG_WARNING, "no control socket at %s: %s%s", path,
-	    uv_strerror(err),
-	    asked ? "" : "; reload with SIGHUP, or name another with --control PATH");
-	if (asked) {
-		control->exit_status = 1;
-		tg_control_stop(control, true);
-	}
+	control->threads = true;
+	start_signals(control);
+	if (tg_notify_watchdog_ms() > 0)
+		on_watchdog(&control->watchdog);
 }
 
 static void
 fini(struct tg_control *control)
 {
-	stop_signals(control);
+	if (control->threads)
+		stop_signals(control);
 	tg_loop_fini(&control->loop);
 	tg_registry_fini(&control->registry);
 	tg_shared_free(control->shared);
 	tg_logger_stop();
-	tg_guard_stop(&control->guard);
+	if (control->threads)
+		tg_guard_stop(&control->guard);
+	tg_pidfile_close(&control->pidfile);
 	free(control->workers);
 	free(control->guarded);
 }
@@ -264,9 +300,15 @@ fini(struct tg_control *control)
 int
 tg_control_run(const struct tg_control_options *options)
 {
-	struct tg_control control = { .options = *options };
-	int status;
+	struct tg_control control = { .options = *options, .pidfile.fd = -1 };
+	int status, err;
 
+	tg_notify_open();
+	err = options->daemon ? tg_daemon_start() : 0;
+	if (err != 0) {
+		fprintf(stderr, "tidegate: cannot leave the terminal: %s\n", strerror(-err));
+		return 1;
+	}
 	tzset(); /* before there are threads: scripts ask for local times */
 	control.worker_count =
 	    options->workers > 0 ? options->workers : (unsigned)uv_available_parallelism();
@@ -276,16 +318,14 @@ tg_control_run(const struct tg_control_options *options)
 	control.shared = tg_shared_new();
 	tg_registry_init(&control.registry, control.worker_count);
 	if (control.shared == NULL || tg_loop_init(&control.loop) != 0 ||
-	    tg_mailbox_open(&control.mailbox, &control.loop.uv, &control) != 0 ||
-	    tg_logger_start() != 0 || start_workers(&control) != 0 ||
-	    tg_guard_start(&control.guard, control.guarded, control.worker_count + 1) != 0) {
-		fprintf(stderr, "tidegate: cannot start: out of memory or threads\n");
-		_exit(1); /* threads may run: no orderly way out is worth having here */
+	    tg_mailbox_open(&control.mailbox, &control.loop.uv, &control) != 0) {
+		fprintf(stderr, "tidegate: cannot start: out of memory\n");
+		return 1;
 	}
-	start_signals(&control);
 	tg_timer_init(&control.grace, on_grace);
+	tg_timer_init(&control.watchdog, on_watchdog);
 	tg_resolver_init(&control.resolver, &control.loop, &control.registry);
-	tg_reload_start(&control, on_started, &control);
+	tg_reload_start(&control, NULL, NULL);
 	tg_loop_run(&control.loop);
 	status = control.exit_status;
 	fini(&control);

@@ -8,16 +8,21 @@
 #define TG_PROCESS_CONTROL_H
 
 #include "process/guard.h"
+#include "process/pidfile.h"
 #include "process/resolver.h"
 #include "process/worker.h"
 
 struct tg_control_options {
-	const char *file;    /* absolute path of the configuration, or NULL: */
-	const char *source;  /* its text */
-	const char *scripts; /* user's scripts directory, or NULL */
-	const char *control; /* path of the control socket, or NULL: the configuration's */
-	unsigned workers;    /* 0: the configuration's, else one per core */
-	bool watch;          /* reload when a file changes */
+	const char *file;     /* absolute path of the configuration, or NULL: */
+	const char *source;   /* its text */
+	const char *scripts;  /* user's scripts directory, or NULL */
+	const char *share;    /* holds the runtime and the shipped scripts */
+	const char *control;  /* path of the control socket, or NULL: the configuration's */
+	const char *pid_file; /* absolute path, or NULL: the configuration's */
+	unsigned workers;     /* 0: the configuration's, else one per core */
+	bool watch;           /* reload when a file changes */
+	bool daemon;          /* leave the terminal; else the configuration's, but not if: */
+	bool foreground;      /* stay, whatever the configuration says */
 };
 
 struct tg_admin;
@@ -52,6 +57,12 @@ struct tg_control {
 	bool stopping;
 	unsigned workers_done;
 	int exit_status;
+	struct tg_timer watchdog; /* the service manager's */
+	bool threads;             /* there are workers, the logger and the guard */
+
+	/* start.c */
+	bool settled; /* the process is who it is to be */
+	struct tg_pidfile pidfile;
 
 	struct tg_admin *admin;           /* admin.c */
 	struct tg_file_watch *file_watch; /* file_watch.c */
@@ -60,12 +71,16 @@ struct tg_control {
 /* Run until a signal ends it; the exit status of the process. */
 int tg_control_run(const struct tg_control_options *options);
 
-/* Load and check a configuration as tg_control_run would; errors go to standard error. 0 or 1,
- * and the number of workers that it asks for (0: one per core) in *workers. */
-int tg_control_check(const struct tg_control_options *options, unsigned *workers);
+/* Load and check a configuration as tg_control_run would; errors go to standard error. 0, and what
+ * the options left to the configuration is filled in; or 1. `trial`: see also what works as the
+ * user that it names; the process is good for nothing else then. */
+int tg_control_check(struct tg_control_options *options, bool trial);
 
 /* Stop: let requests end (or end them at once), then leave tg_control_run. */
 void tg_control_stop(struct tg_control *control, bool at_once);
+
+/* Start the logger, the workers and the guard. They have the credentials of the caller. */
+void tg_control_start_threads(struct tg_control *control, uint64_t grace_ms);
 
 /* Where the control socket is when nobody says; static memory. */
 const char *tg_control_default_path(void);

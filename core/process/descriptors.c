@@ -62,21 +62,21 @@ tg_descriptors_raise(const struct tg_plan *plan, unsigned workers, char *why, si
 	int err;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return plan->max_connections > 0 ? plan->max_connections : INT_MAX;
-	if (plan->max_connections == 0) {
+		return plan->process.max_connections > 0 ? plan->process.max_connections : INT_MAX;
+	if (plan->process.max_connections == 0) {
 		(void)raise_to(
 		    &limit, limit.rlim_max); /* ours to use; if not, we know what there is */
 		return room_for(limit.rlim_cur, fixed);
 	}
-	need = fixed + PER_CONNECTION * (rlim_t)plan->max_connections;
+	need = fixed + PER_CONNECTION * (rlim_t)plan->process.max_connections;
 	err = raise_to(&limit, need);
 	if (err == 0)
-		return plan->max_connections;
+		return plan->process.max_connections;
 	snprintf(why, size,
 	    "max_connections = %d needs %llu file descriptors, but the limit is %llu and cannot be "
 	    "raised (%s): raise it (ulimit -Hn, LimitNOFILE= in a systemd unit), or set "
 	    "max_connections to %d or less",
-	    plan->max_connections, (unsigned long long)need, (unsigned long long)limit.rlim_max,
-	    strerror(-err), room_for(limit.rlim_max, fixed));
+	    plan->process.max_connections, (unsigned long long)need,
+	    (unsigned long long)limit.rlim_max, strerror(-err), room_for(limit.rlim_max, fixed));
 	return err;
 }

@@ -50,9 +50,13 @@ static void
 on_look(uv_timer_t *timer)
 {
 	struct tg_guard *guard = timer->data;
+	bool stuck = false;
 
-	for (unsigned i = 0; i < guard->count; i++)
+	for (unsigned i = 0; i < guard->count; i++) {
 		look_at(guard, i);
+		stuck |= guard->guarded[i].seconds > 0;
+	}
+	atomic_store(&guard->stuck, stuck);
 }
 
 /* --- the end of patience ------------------------------------------------------------------ */
@@ -98,7 +102,7 @@ on_signal(uv_signal_t *handle, int number)
 	struct tg_guard *guard = handle->data;
 
 	if (number == SIGTERM)
-		end_within(guard, TG_GRACE_MS + AT_ONCE_MS);
+		end_within(guard, atomic_load(&guard->grace) + AT_ONCE_MS);
 	else
 		end_within(guard, ++guard->interrupts > 1 ? 0 : AT_ONCE_MS);
 }
@@ -141,6 +145,7 @@ tg_guard_start(struct tg_guard *guard, struct tg_guarded *guarded, unsigned coun
 	guard->count = count;
 	atomic_init(&guard->done, false);
 	atomic_init(&guard->leaving, -1);
+	atomic_init(&guard->stuck, false);
 	uv_timer_init(&guard->loop, &guard->look);
 	uv_timer_init(&guard->loop, &guard->last);
 	guard->look.data = guard->last.data = guard->wake.data = guard;
@@ -152,6 +157,18 @@ tg_guard_start(struct tg_guard *guard, struct tg_guarded *guarded, unsigned coun
 	}
 	err = uv_async_init(&guard->loop, &guard->wake, on_wake);
 	return err != 0 ? err : uv_thread_create(&guard->thread, guard_main, guard);
+}
+
+void
+tg_guard_grace(struct tg_guard *guard, uint64_t ms)
+{
+	atomic_store(&guard->grace, ms);
+}
+
+bool
+tg_guard_stuck(struct tg_guard *guard)
+{
+	return atomic_load(&guard->stuck);
 }
 
 void

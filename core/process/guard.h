@@ -11,9 +11,6 @@
 
 #include "policy/vm.h"
 
-/* How long running requests may take once we were asked to stop. */
-enum { TG_GRACE_MS = 30000 };
-
 /* A thread that runs scripts. */
 struct tg_guarded {
 	struct tg_watch *watch;
@@ -27,16 +24,24 @@ struct tg_guard {
 	uv_timer_t look, last; /* `last`: the end of all patience */
 	uv_signal_t signals[2];
 	uv_async_t wake;
-	atomic_bool done;    /* any thread */
-	atomic_int leaving;  /* any thread: the exit status; -1: not yet */
-	uint64_t patience;   /* when `last` is due, ms of this loop; 0: never */
-	unsigned interrupts; /* SIGINTs so far */
+	atomic_bool done;       /* any thread */
+	atomic_int leaving;     /* any thread: the exit status; -1: not yet */
+	atomic_bool stuck;      /* any thread: some thread does not come out of a script */
+	_Atomic uint64_t grace; /* any thread: ms that SIGTERM lets requests run */
+	uint64_t patience;      /* when `last` is due, ms of this loop; 0: never */
+	unsigned interrupts;    /* SIGINTs so far */
 	unsigned count;
 	struct tg_guarded *guarded; /* workers, then the control thread */
 };
 
-/* Start the thread. Takes SIGINT and SIGTERM beside whoever else does. 0 or negative. */
+/* Start the thread; call tg_guard_grace before. Takes SIGINT and SIGTERM beside whoever else does. 0 or negative. */
 TG_MUST_USE int tg_guard_start(struct tg_guard *guard, struct tg_guarded *guarded, unsigned count);
+
+/* From now on SIGTERM lets requests run for so long. Any thread. */
+void tg_guard_grace(struct tg_guard *guard, uint64_t ms);
+
+/* Is some thread in the same script as a second ago, or longer? Any thread. */
+bool tg_guard_stuck(struct tg_guard *guard);
 
 /* All requests have ended; what remains (lookups that cannot be cancelled, the last log lines)
  * has a few seconds before the process ends with `status` all the same. */

@@ -1,16 +1,18 @@
 #include "process/reload.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/intern.h"
 #include "base/log.h"
 #include "process/descriptors.h"
 #include "process/file_watch.h"
 #include "process/logger.h"
+#include "process/notify.h"
+#include "process/ports.h"
+#include "process/privileges.h"
 #include "process/servers.h"
+#include "process/start.h"
 
 struct asker {
 	struct asker *next;
@@ -26,8 +28,7 @@ struct tg_reload {
 	struct tg_plan *plan;
 	struct tg_vm *vm;          /* control's */
 	struct tg_vm **worker_vms; /* one per worker; NULL once handed over */
-	struct tg_new_port *ports; /* worker_count for each new listener, worker by worker */
-	unsigned port_count;       /* new listeners */
+	struct tg_ports ports;     /* of the new listeners */
 	int max_connections;       /* of the process */
 	unsigned waiting;          /* workers that have not switched yet */
 };
@@ -88,27 +89,12 @@ tg_reload_forget(struct tg_control *control, void *arg)
 			asker->done = NULL;
 }
 
-/* A descriptor that no worker got. `first`: it is worker 0's, who stands for the file too. */
-static void
-drop_port(const struct tg_new_port *port, bool first)
-{
-	const char *path =
-	    port->fd >= 0 && port->is_unix ? strchr(port->state->address.ptr, '/') : NULL;
-
-	if (port->fd >= 0)
-		close(port->fd);
-	if (first && path != NULL)
-		unlink(path);
-}
-
 static void
 free_reload(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
 
-	for (unsigned i = 0;
-	     reload->ports != NULL && i < reload->port_count * control->worker_count; i++)
-		drop_port(&reload->ports[i], i < reload->port_count);
+	tg_ports_drop(&reload->ports);
 	for (unsigned i = 0; reload->worker_vms != NULL && i < control->worker_count; i++)
 		if (reload->worker_vms[i] != NULL)
 			tg_vm_close(reload->worker_vms[i], NULL, NULL);
@@ -116,7 +102,6 @@ free_reload(struct tg_reload *reload)
 		tg_vm_close(reload->vm, NULL, NULL);
 	if (reload->plan != NULL)
 		tg_plan_put(reload->plan);
-	free(reload->ports);
 	free(reload->worker_vms);
 	free(reload);
 }
@@ -174,10 +159,13 @@ fail(struct tg_reload *reload)
 	}
 	if (out != NULL)
 		fclose(out);
-	if (first)
+	if (first) {
 		tg_log(TG_LOG_ERROR, "the configuration has errors: not started");
-	else
+	} else {
 		tg_log(TG_LOG_ERROR, "reload failed: generation %u goes on", control->plan->id);
+		tg_notify(
+		    "READY=1", "generation %u goes on: the last reload failed", control->plan->id);
+	}
 	finish(reload, false, text != NULL ? text : "out of memory\n");
 	free(text);
 	go_on(control);
@@ -204,12 +192,13 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.file = control->options.file,
 		.source = control->options.source,
 		.scripts = control->options.scripts,
-		.share = TG_SHARE_DIR,
+		.share = control->options.share,
 		.plan = reload->plan,
 		.registry = &control->registry,
 		.shared = control->shared,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
+		.user_error = control->settled ? NULL : tg_identity_error,
 		.server_health = tg_servers_health,
 		.server_admin = tg_servers_admin,
 		.server_arg = control,
@@ -252,111 +241,6 @@ find_room(struct tg_reload *reload)
 	return false;
 }
 
-/* --- listeners ---------------------------------------------------------------------------- */
-
-static bool
-names(const struct tg_plan *plan, struct tg_str address)
-{
-	for (unsigned i = 0; plan != NULL && i < plan->listener_count; i++)
-		if (tg_str_eq(plan->listeners[i].address, address))
-			return true;
-	return false;
-}
-
-/* The files of UNIX sockets that `old` listened on and `plan` (NULL: nothing) no longer does. */
-static void
-remove_sockets(const struct tg_plan *old, const struct tg_plan *plan)
-{
-	for (unsigned i = 0; old != NULL && i < old->listener_count; i++) {
-		const struct tg_plan_listener *listener = &old->listeners[i];
-
-		if (listener->addr.sa.sa_family == AF_UNIX &&
-		    listener->addr.un.sun_path[0] != '\0' && !names(plan, listener->address))
-			unlink(listener->addr.un.sun_path);
-	}
-}
-
-/* One descriptor per worker: bound for each with SO_REUSEPORT, shared for a UNIX socket. With
- * port 0 the first choice of the kernel holds for all. 0 or a negative code. */
-static int
-bind_one(
-    struct tg_reload *reload, const struct tg_plan_listener *listener, struct tg_new_port *ports)
-{
-	bool is_unix = listener->addr.sa.sa_family == AF_UNIX;
-	struct tg_addr addr = listener->addr, at;
-
-	for (unsigned w = 0; w < reload->control->worker_count; w++) {
-		struct tg_new_port *port = &ports[w * reload->port_count];
-
-		port->state = listener->state;
-		port->is_unix = is_unix;
-		if (is_unix && w > 0)
-			port->fd = dup(ports[0].fd);
-		else
-			port->fd = tg_listener_bind(&addr, &at);
-		if (port->fd < 0)
-			return port->fd;
-		addr = at;
-	}
-	return 0;
-}
-
-/* SO_REUSEPORT lets a second process of the same user share a port silently, and steal half of
- * the connections: refuse, by a probe without that option. */
-static int
-probe(const struct tg_addr *addr)
-{
-	int fd, on = 1, off = 0, err = 0;
-
-	if (addr->sa.sa_family == AF_UNIX || tg_addr_port(addr) == 0)
-		return 0;
-	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (addr->sa.sa_family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, &addr->sa, addr->len) != 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-/* Bind what the plan adds; false: an error was recorded. */
-static bool
-bind_new(struct tg_reload *reload)
-{
-	struct tg_plan *plan = reload->plan;
-	unsigned added = 0, total;
-	char text[256];
-
-	for (unsigned i = 0; i < plan->listener_count; i++)
-		reload->port_count += !names(reload->control->plan, plan->listeners[i].address);
-	total = reload->port_count * reload->control->worker_count;
-	reload->ports = calloc(total + 1, sizeof(*reload->ports));
-	if (reload->ports == NULL)
-		return false;
-	for (unsigned i = 0; i < total; i++)
-		reload->ports[i].fd = -1;
-	for (unsigned i = 0; i < plan->listener_count; i++) {
-		const struct tg_plan_listener *listener = &plan->listeners[i];
-		int err;
-
-		if (names(reload->control->plan, listener->address))
-			continue;
-		err = probe(&listener->addr);
-		if (err == 0)
-			err = bind_one(reload, listener, &reload->ports[added++]);
-		if (err == 0)
-			continue;
-		snprintf(text, sizeof(text), "cannot listen on %s: %s", listener->address.ptr,
-		    uv_strerror(err));
-		if (tg_plan_add_text(&plan->errors, &plan->error_count, tg_str_of(text)) < 0)
-			return false;
-	}
-	return plan->error_count == 0;
-}
-
 /* --- switch ------------------------------------------------------------------------------- */
 
 static void
@@ -373,6 +257,24 @@ announce(struct tg_control *control, bool first)
 	tg_log(TG_LOG_NOTICE, "%s: generation %u, %u worker%s, listening on %s",
 	    first ? "tidegate ready" : "reloaded", plan->id, control->worker_count,
 	    control->worker_count == 1 ? "" : "s", text);
+	if (first)
+		tg_start_ready(control);
+	tg_notify(first && control->options.daemon ? "" : "READY=1", "generation %u on %s",
+	    plan->id, text);
+}
+
+/* What only a new process can change is said, not done. */
+static void
+compare(const struct tg_process_options *old, const struct tg_process_options *new)
+{
+	if (old->workers != new->workers || old->daemon != new->daemon ||
+	    !tg_str_eq(old->control, new->control) || !tg_str_eq(old->user, new->user) ||
+	    !tg_str_eq(old->group, new->group) || !tg_str_eq(old->chroot, new->chroot) ||
+	    !tg_str_eq(old->pid_file, new->pid_file))
+		tg_log(TG_LOG_WARNING,
+		    "%s: tide.process has changed: all of it but `grace` takes effect with a "
+		    "restart",
+		    new->where.len > 0 ? new->where.ptr : "the configuration");
 }
 
 /* All workers have switched. */
@@ -385,11 +287,14 @@ commit(struct tg_reload *reload)
 
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
-	remove_sockets(control->plan, reload->plan);
-	if (control->plan != NULL)
+	tg_ports_remove_files(control->plan, reload->plan);
+	if (!first) {
+		compare(&control->plan->process, &reload->plan->process);
 		tg_plan_put(control->plan);
+	}
 	control->plan = reload->plan;
 	control->vm = reload->vm;
+	tg_guard_grace(&control->guard, (uint64_t)control->plan->process.grace_ms);
 	reload->plan = NULL;
 	reload->vm = NULL;
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
@@ -416,36 +321,57 @@ on_ready(void *arg)
 {
 	struct tg_reload *reload = arg;
 	struct tg_control *control = reload->control;
-	unsigned n = reload->port_count;
+	unsigned n = reload->ports.count;
 
 	reload->waiting = control->worker_count;
 	atomic_store(&control->engines.max_connections, reload->max_connections);
 	tg_servers_declare(control, reload->plan);
 	for (unsigned i = 0; i < control->worker_count; i++) {
 		int err = tg_worker_switch(&control->workers[i], reload->worker_vms[i],
-		    tg_plan_get(reload->plan), &reload->ports[i * n], n);
+		    tg_plan_get(reload->plan), &reload->ports.list[i * n], n);
 
 		tg_assert(err == 0); /* all threads or none */
 		reload->worker_vms[i] = NULL;
 		for (unsigned p = 0; p < n; p++)
-			reload->ports[i * n + p].fd = -1;
+			reload->ports.list[i * n + p].fd = -1;
 	}
+}
+
+/* Bind what the plan adds. At the start the process becomes, in between, what it is to be: low
+ * ports are bound by root, files are made and found by the user who will make and find them at
+ * reloads. */
+static bool
+bind_new(struct tg_reload *reload)
+{
+	struct tg_control *control = reload->control;
+	struct tg_plan *plan = reload->plan, *old = control->plan;
+	bool good;
+
+	if (tg_ports_init(&reload->ports, plan, old, control->worker_count) != 0)
+		return false;
+	good = tg_ports_bind(&reload->ports, plan, old, TG_PORTS_TCP);
+	if (old == NULL)
+		good = good && tg_start_settle(control, plan);
+	return (good || old != NULL) && tg_ports_bind(&reload->ports, plan, old, TG_PORTS_UNIX);
 }
 
 static void
 begin(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
-	bool loaded;
+	bool loaded, bound;
 
+	if (control->plan != NULL)
+		tg_notify_reloading();
 	reload->plan = tg_plan_new(control->worker_count + 1);
 	reload->worker_vms = calloc(control->worker_count, sizeof(struct tg_vm *));
 	tg_assert(reload->plan != NULL && reload->worker_vms != NULL);
 	reload->plan->id = control->generations + 1;
 	loaded = load_all(reload);
+	bound = loaded && find_room(reload) && bind_new(reload);
 	if (control->options.watch)
 		tg_file_watch_set(control, reload->plan);
-	if (!loaded || !find_room(reload) || !bind_new(reload)) {
+	if (!bound) {
 		if (reload->plan->error_count == 0)
 			fail_with(reload, "out of memory while loading");
 		else
@@ -502,7 +428,7 @@ tg_reload_fini(struct tg_control *control)
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
 	control->vm = NULL;
-	remove_sockets(control->plan, NULL);
+	tg_ports_remove_files(control->plan, NULL);
 	if (control->plan != NULL)
 		tg_plan_put(control->plan);
 	control->plan = NULL;

@@ -72,6 +72,50 @@ free_backend(struct tg_plan_backend *backend)
 	tg_backend_state_put(backend->state);
 }
 
+enum { PROCESS_TEXTS = 6 };
+
+static void
+process_texts(struct tg_process_options *options, struct tg_str *texts[PROCESS_TEXTS])
+{
+	texts[0] = &options->where;
+	texts[1] = &options->control;
+	texts[2] = &options->user;
+	texts[3] = &options->group;
+	texts[4] = &options->chroot;
+	texts[5] = &options->pid_file;
+}
+
+static void
+free_process(struct tg_process_options *options)
+{
+	struct tg_str *texts[PROCESS_TEXTS];
+
+	process_texts(options, texts);
+	for (unsigned i = 0; i < PROCESS_TEXTS; i++)
+		free((char *)(uintptr_t)texts[i]->ptr);
+}
+
+int
+tg_plan_set_process(struct tg_plan *plan, const struct tg_process_options *options)
+{
+	struct tg_process_options copy = *options;
+	struct tg_str *texts[PROCESS_TEXTS];
+	bool copied = true;
+
+	process_texts(&copy, texts);
+	for (unsigned i = 0; i < PROCESS_TEXTS; i++) {
+		*texts[i] = copy_text(*texts[i]);
+		copied = copied && texts[i]->ptr != NULL;
+	}
+	if (!copied) {
+		free_process(&copy);
+		return UV_ENOMEM;
+	}
+	free_process(&plan->process);
+	plan->process = copy;
+	return 0;
+}
+
 void
 tg_plan_put(struct tg_plan *plan)
 {
@@ -87,7 +131,7 @@ tg_plan_put(struct tg_plan *plan)
 	free_texts(plan->sinks, plan->sink_count);
 	free_texts(plan->files, plan->file_count);
 	free_texts(plan->errors, plan->error_count);
-	free((char *)(uintptr_t)plan->control.ptr);
+	free_process(&plan->process);
 	plan->magic = 0;
 	free(plan);
 }

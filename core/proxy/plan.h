@@ -71,9 +71,7 @@ struct tg_plan {
 	struct tg_str *sinks; /* targets of log lines */
 	unsigned sink_count;
 
-	int workers;           /* 0: one per core */
-	int max_connections;   /* client connections of the process; 0: no limit */
-	struct tg_str control; /* path of the control socket; len 0: the default */
+	struct tg_process_options process; /* its texts end in NUL */
 
 	struct tg_str *files; /* what was read, for --watch */
 	unsigned file_count;
@@ -94,12 +92,21 @@ TG_MUST_USE int tg_plan_add_backend(
     struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options);
 TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struct tg_server *server,
     const struct tg_server_options *options);
+TG_MUST_USE int tg_plan_set_process(struct tg_plan *plan, const struct tg_process_options *options);
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 
 /* May this server be chosen for any request now? Backup servers only where no other may; of these
  * only the first that may, unless the backend uses all. */
 bool tg_plan_candidate(const struct tg_plan_backend *backend, unsigned index);
 bool tg_plan_has_candidate(const struct tg_plan_backend *backend);
+
+/* Does it ask for another user, group or root directory than those of who starts it? */
+static inline bool
+tg_plan_drops(const struct tg_plan *plan)
+{
+	return plan->process.user.len > 0 || plan->process.group.len > 0 ||
+	    plan->process.chroot.len > 0;
+}
 
 /* A backend's lasting state, one reference; NULL: out of memory. */
 TG_MUST_USE struct tg_backend_state *tg_backend_state_new(unsigned workers, struct tg_str name);

@@ -94,6 +94,19 @@ enum tg_admin_state {
 	TG_ADMIN_DISABLED, /* nobody goes there, and it is not checked */
 };
 
+/* tide.process: what holds for the whole process. Absent texts have len 0. */
+struct tg_process_options {
+	struct tg_str where;   /* "file:line" of the declaration */
+	struct tg_str control; /* path of the control socket; absent: the default one */
+	struct tg_str user, group;
+	struct tg_str chroot;
+	struct tg_str pid_file;
+	int64_t grace_ms;        /* how long SIGTERM lets requests run; 0: not at all */
+	int32_t workers;         /* 0: one per core */
+	int32_t max_connections; /* of clients; 0: as many as there are descriptors for */
+	int32_t daemon;
+};
+
 /* Times in ms (0: no limit), sizes in bytes. */
 struct tg_backend_options {
 	int64_t queue_ms;     /* how long a request waits in line; 0: for ever */

@@ -47,9 +47,38 @@ local PROCESS = {
     workers = { "integer", min = 1, max = 256 },
     control = { "string" },
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
+    user = { "string" },
+    group = { "string" },
+    chroot = { "string" },
+    daemon = { "boolean", default = false },
+    pid_file = { "string" },
+    grace = { "duration", default = 30 },
 }
 
---- Settings of the process. To change them the process must be started anew.
+-- Relative ones would mean something else once the process has left its directory.
+local function check_path(clean, name, fail)
+    local path = clean[name]
+    if path and (path:sub(1, 1) ~= "/" or path:find("\0", 1, true)) then
+        fail('option "%s" must be an absolute path, not %q', name, path)
+    end
+end
+
+local function check_user(clean, fail)
+    for _, name in ipairs { "user", "group" } do
+        if clean[name] == "" then fail('option "%s" is empty; leave it out', name) end
+    end
+    local user, group = clean.user or "", clean.group or ""
+    local problem = C.tg_ffi_user_error(engine.vm, user, #user, group, #group)
+    if problem ~= nil then fail("%s", ffi.string(problem)) end
+    if clean.chroot and not clean.user then
+        fail('option "chroot" needs the option "user": root can leave any directory')
+    end
+    if clean.chroot and clean.chroot:match("^/+$") then
+        fail('option "chroot" must name another directory than the root that there is')
+    end
+end
+
+--- Settings of the process. To change them (all but `grace` and `max_connections`) it must be started anew.
 function M.process(given)
     local at, fail = begin("tide.process")
     if plan.process then
@@ -60,10 +89,16 @@ function M.process(given)
     if clean.control and (clean.control == "" or #clean.control > 107) then
         fail('option "control" must be the path of a UNIX socket, 1 to 107 bytes')
     end
-    plan.process = {
-        workers = clean.workers or 0, control = clean.control or "", where = at,
-        max_connections = clean.max_connections or 0,
-    }
+    check_path(clean, "chroot", fail)
+    check_path(clean, "pid_file", fail)
+    check_user(clean, fail)
+    clean.where = at
+    plan.process = clean
+end
+
+--- What a configuration without tide.process has.
+function M.default_process()
+    return options.check(PROCESS, {}, error)
 end
 
 ---------------------------------------------------------------------------------------- tide.log

@@ -14,7 +14,7 @@
 ---@field tcp tide.Tcp
 local tide = {}
 
----Settings of the process. To change them it must be started anew.
+---Settings of the process. To change them, all but `grace` and `max_connections`, it must be started anew.
 ---@param options tide.ProcessOptions
 function tide.process(options) end
 
@@ -301,6 +301,12 @@ function Server:set(state) end
 ---@field workers integer?
 ---@field control string?
 ---@field max_connections integer?
+---@field user string?
+---@field group string?
+---@field chroot string?
+---@field daemon boolean?
+---@field pid_file string?
+---@field grace tide.duration?
 
 ---@class tide.LogOptions
 ---@field to string?

@@ -9,7 +9,7 @@ local M = {
     listeners = {}, -- records (tidegate.listener)
     timers = {}, -- { fn, where, every_ms, first_ms, on }
     log = nil, -- { to, line, where }
-    process = nil, -- { workers, control, where }
+    process = nil, -- the options of tide.process, and where
 }
 
 local seen_files = {}

@@ -3,6 +3,7 @@
 -- comes out differently from thread to thread cannot be run.
 local ffi = require "ffi"
 local checker = require "tidegate.checker"
+local declare = require "tidegate.declare"
 local engine = require "tidegate.engine"
 local plan = require "tidegate.plan"
 local units = require "tidegate.units"
@@ -43,6 +44,21 @@ local ADMIN = {
     drain = ffi.C.TG_ADMIN_DRAIN,
     disabled = ffi.C.TG_ADMIN_DISABLED,
 }
+
+-- Texts that are not given are absent there.
+local function push_process()
+    local process = plan.process or declare.default_process()
+    local o = ffi.new("struct tg_process_options")
+    for _, name in ipairs { "where", "control", "user", "group", "chroot", "pid_file" } do
+        local text = process[name]
+        if text then o[name].ptr, o[name].len = text, #text end
+    end
+    o.workers = process.workers or 0
+    o.max_connections = process.max_connections or 0
+    o.daemon = flag(process.daemon)
+    o.grace_ms = ms(process.grace)
+    checked(C.tg_ffi_plan_process(vm, o), process.where or "?:0", "tide.process")
+end
 
 local function push_server(record, server)
     local options = ffi.new("struct tg_server_options")
@@ -120,9 +136,7 @@ end
 --- Push everything. Returns the timers' functions, by the engine's index + 1, and the sink of the
 --- request log (or -1). Problems are in plan.errors.
 function M.all()
-    local process = plan.process or { workers = 0, control = "", where = "?:0" }
-    checked(C.tg_ffi_plan_process(vm, process.workers, process.max_connections or 0, process.control,
-        #process.control), process.where, "tide.process")
+    push_process()
     local sink = -1
     if plan.log then
         sink = checked(C.tg_ffi_plan_sink(vm, plan.log.to, #plan.log.to), plan.log.where, "tide.log")

@@ -20,7 +20,8 @@ describe("a good configuration", function()
     before_each(function()
         gate = gates.load [[
             local tide = require "tidegate"
-            tide.process { workers = 3, control = "/run/t.sock", max_connections = 4096 }
+            tide.process { workers = 3, control = "/run/t.sock", user = "web", group = "www", chroot = "/jail",
+                daemon = true, pid_file = "/run/t.pid", grace = "1m", max_connections = 4096 }
             tide.log { to = "file:/tmp/access.log", format = "json" }
             local web = tide.backend("web", {
                 sticky = "cookie", check = { "tcp", interval = "4s" }, retries = 2,
@@ -71,10 +72,13 @@ describe("a good configuration", function()
     end)
 
     it("gives the engine the process, the sink and where functions are", function()
-        assert.same({ workers = 3, control = "/run/t.sock", max_connections = 4096 }, gate.process)
+        assert.matches("gate%.lua:2$", gate.process.where)
+        gate.process.where = nil
+        assert.same({ workers = 3, control = "/run/t.sock", user = "web", group = "www", chroot = "/jail",
+            daemon = 1, pid_file = "/run/t.pid", grace_ms = 60000, max_connections = 4096 }, gate.process)
         assert.same({ "file:/tmp/access.log" }, gate.sinks)
         assert.matches("scripts/balance/roundrobin%.lua:%d+$", gate.where["1 0"])
-        assert.matches("gate%.lua:16$", gate.where["0 1"])
+        assert.matches("gate%.lua:17$", gate.where["0 1"])
     end)
 
     it("names every file that was read", function()
@@ -148,7 +152,18 @@ tide.listen("127.0.0.1:80", { rout = 1 })]]))
             'server "a": option "state" must be one of "ready", "drain", "disabled", not "down"' },
         ["a queue"] = { 'tide.backend("w", { queue_length = 0, ' .. SERVERS .. " })",
             'option "queue_length" must be a whole number from 1' },
-        ["the process's options"] = { 'tide.process { user = "www" }', 'tide.process: unknown option "user"' },
+        ["the process's options"] = { 'tide.process { usr = "www" }',
+            'tide.process: unknown option "usr"; did you mean "user"?' },
+        ["a user"] = { 'tide.process { user = "nobody-at-all" }', "gate.lua:2: tide.process: there is nobody-at-all" },
+        ["a group"] = { 'tide.process { group = "nobody-at-all" }', "tide.process: there is nobody-at-all" },
+        ["a user without a name"] = { 'tide.process { user = "" }', 'option "user" is empty; leave it out' },
+        ["a chroot without a user"] = { 'tide.process { chroot = "/jail" }', 'option "chroot" needs the option "user"' },
+        ["a relative chroot"] = { 'tide.process { user = "www", chroot = "jail" }',
+            'option "chroot" must be an absolute path, not "jail"' },
+        ["a chroot that is none"] = { 'tide.process { user = "www", chroot = "//" }', "must name another directory" },
+        ["a relative pid file"] = { 'tide.process { pid_file = "t.pid" }',
+            'option "pid_file" must be an absolute path, not "t.pid"' },
+        ["a time of grace"] = { 'tide.process { grace = "30" }', 'option "grace" needs a unit' },
         ["a process declared twice"] = { "tide.process {} tide.process {}", "the first is at gate.lua:2" },
         ["a log declared twice"] = { "tide.log {} tide.log {}", "the first is at gate.lua:2" },
         ["a log target"] = { 'tide.log { to = "syslog:1" }', 'option "to" must be "stdout", "stderr"' },

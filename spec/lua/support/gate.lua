@@ -202,9 +202,20 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_sink(_, target) return index(gate.sinks, target) end
 
-    function C.tg_ffi_plan_process(_, workers, max_connections, control)
-        gate.process = { workers = workers, max_connections = max_connections, control = control }
+    function C.tg_ffi_plan_process(_, o)
+        gate.process = { workers = o.workers, daemon = o.daemon, grace_ms = tonumber(o.grace_ms),
+            max_connections = o.max_connections }
+        for _, name in ipairs { "where", "control", "user", "group", "chroot", "pid_file" } do
+            if o[name].ptr ~= nil then gate.process[name] = ffi.string(o[name].ptr, o[name].len) end
+        end
         return 0
+    end
+
+    function C.tg_ffi_user_error(_, user, _, group)
+        if user ~= "nobody-at-all" and group ~= "nobody-at-all" then return nil end
+        local text = "there is nobody-at-all"
+        gate.keep[#gate.keep + 1] = text
+        return ffi.cast("const char *", text)
     end
 
     function C.tg_ffi_plan_where(_, hook, at, text)

@@ -75,11 +75,31 @@ read_pid(int fd)
 	return end != text && (*end == '\0' || *end == '\n') && pid > 0 ? pid : -1;
 }
 
+/* It has ended, and only its parent has not looked yet (proc(5): the state follows the name). */
+static bool
+is_zombie(long pid)
+{
+	char path[40], text[256], *state;
+	FILE *file;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	len = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[len] = '\0';
+	state = strrchr(text, ')');
+	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
+}
+
 /* Another program's file may be unlocked and alive all the same. */
 static bool
 is_alive(long pid)
 {
-	return pid > 0 && pid != (long)getpid() && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+	return pid > 0 && pid != (long)getpid() && (kill((pid_t)pid, 0) == 0 || errno == EPERM) &&
+	    !is_zombie(pid);
 }
 
 static int __attribute__((format(printf, 4, 5)))

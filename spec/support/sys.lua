@@ -105,6 +105,23 @@ function M.listen(to)
     return fd
 end
 
+-- A UNIX socket for datagrams, at a path or (@name) abstract; M.read takes one at a time.
+function M.listen_datagrams(path)
+    local un = ffi.new "struct spec_un"
+    assert(#path < 108, "the path of a UNIX socket is too long")
+    un.family = 1
+    ffi.copy(un.path, path)
+    if path:sub(1, 1) == "@" then un.path[0] = 0 end
+    local fd = C.socket(1, 2 + 0x800 + 0x80000, 0)
+    if fd < 0 then return failed() end
+    if C.bind(fd, un, 2 + #path + (un.path[0] == 0 and 0 or 1)) < 0 then
+        local errno = ffi.errno()
+        C.close(fd)
+        return failed(errno)
+    end
+    return fd
+end
+
 -- Begins; when the socket is writable, M.connected tells how it went.
 function M.connect(to)
     local family, addr, len = address(to)

@@ -53,6 +53,82 @@ describe("SIGTERM", function()
     end)
 end)
 
+describe("the time of grace", function()
+    -- A gate with a request on a server that never answers.
+    local function hanging(process)
+        local server = origin { on_accept = "hang" }
+        local options = { servers = { server }, workers = 2, process = process }
+        local gate = tidegate(options)
+        local client = raw(gate)
+        client:send(request_text {})
+        h.wait_until(function() return server.accepted == 1 end, "the connection at the server")
+        return gate, client, options
+    end
+
+    it("is the configuration's: what runs then still is ended", function()
+        local gate, client = hanging { grace = "200ms" }
+        local began = h.now()
+        gate:signal "TERM"
+        gate:wait_log "stopping: running requests may end, within 0.2 s"
+        gate:wait_log "requests still run after 0.2 s: ending them"
+        assert.is_true(h.now() - began > 0.15)
+        client:read_until_close()
+        gate:stop()
+    end)
+
+    it("can be changed by a reload, alone of what tide.process says", function()
+        local gate, client, options = hanging { grace = "1h", workers = 7 }
+        options.process = { grace = "100ms", workers = 7 }
+        gate:reload(options)
+        assert.falsy(gate:stderr():find("tide.process has changed", 1, true))
+        options.process.workers = 5
+        gate:reload(options)
+        gate:wait_log "gate%d+%.lua:2: tide.process has changed: all of it but `grace`"
+        gate:signal "TERM"
+        gate:wait_log "requests still run after 0.1 s: ending them"
+        client:read_until_close()
+        gate:stop()
+    end)
+
+    it("of 0 is none", function()
+        local gate, client = hanging { grace = 0 }
+        gate:stop "TERM"
+        client:read_until_close()
+    end)
+end)
+
+describe("SIGTERM, while clients keep their connections,", function()
+    it("lets each get the answer it waits for, told to close, and no further request begin", function()
+        local go_on = false
+        local server = origin { handler = function(conn, request)
+            if request.path == "/slow" then h.wait_until(function() return go_on end, "the word to go on") end
+            h.respond(conn, request, { body = request.path })
+        end }
+        local gate = tidegate { servers = { server }, workers = 2 }
+        local clients = {}
+        for i = 1, 8 do
+            clients[i] = raw(gate)
+            clients[i]:send(request_text { path = "/first" })
+            assert.is_nil(clients[i]:read_response().headers.connection)
+            clients[i]:send(request_text { path = "/slow" } .. request_text { path = "/more" })
+        end
+        h.wait_until(function() return server.requests == 16 end, "the requests at the server")
+
+        gate:signal "TERM"
+        h.retry(function() return not pcall(raw, gate) end, "the end of the listener")
+        go_on = true
+
+        for _, client in ipairs(clients) do
+            local res = client:read_response()
+            assert.equal("/slow", res.body)
+            assert.equal("close", res.headers.connection)
+            client:read_until_close()
+        end
+        gate:stop()
+        assert.equal(16, server.requests)
+    end)
+end)
+
 describe("SIGTERM, again and again,", function()
     it("ends it once and in order", function()
         local gate = tidegate { servers = { origin {} }, workers = 2 }

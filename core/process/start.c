@@ -83,26 +83,32 @@ make_directory_of(const char *path, const struct tg_identity *identity)
 
 /* One that was asked for must be there; the default one may be another Tidegate's. */
 static bool
-make_control_socket(
-    struct tg_control *control, struct tg_plan *plan, const struct tg_identity *identity)
+make_control_socket(struct tg_control *control, struct tg_plan *plan, const char *asked)
 {
-	const char *path = control->options.control;
-	bool asked = path != NULL || plan->process.control.len > 0;
-	int err;
+	const char *path = make_absolute(asked != NULL ? asked : tg_control_default_path());
+	int err = tg_admin_start(control, path);
 
-	if (path == NULL)
-		path = asked ? plan->process.control.ptr : tg_control_default_path();
-	if (!asked)
-		make_directory_of(path, identity);
-	err = tg_admin_start(control, make_absolute(path));
 	if (err == 0)
 		return true;
-	if (asked)
+	if (asked != NULL)
 		return refuse(plan, "no control socket at %s: %s", path, uv_strerror(err));
 	tg_log(TG_LOG_WARNING,
 	    "no control socket at %s: %s; reload with SIGHUP, or name another with --control PATH",
 	    path, uv_strerror(err));
 	return true;
+}
+
+/* The pid file first: who is refused by it has touched nothing. */
+static bool
+make_files(struct tg_control *control, struct tg_plan *plan, const struct tg_identity *identity)
+{
+	const char *asked = control->options.control;
+
+	if (asked == NULL && plan->process.control.len > 0)
+		asked = plan->process.control.ptr;
+	if (asked == NULL)
+		make_directory_of(tg_control_default_path(), identity);
+	return make_pidfile(control, plan) && make_control_socket(control, plan, asked);
 }
 
 /* --- another user, another root ----------------------------------------------------------- */
@@ -318,8 +324,7 @@ bool
 tg_start_settle(struct tg_control *control, struct tg_plan *plan)
 {
 	struct tg_identity identity;
-	bool good = find_identity(&identity, plan) && make_pidfile(control, plan) &&
-	    make_control_socket(control, plan, &identity);
+	bool good = find_identity(&identity, plan) && make_files(control, plan, &identity);
 
 	if (good && tg_plan_drops(plan))
 		good = become(control, &control->options, plan, &identity);

@@ -141,6 +141,20 @@ describe("a process with `user`", function()
         assert.match("Permission denied", other.stderr)
     end)
 
+    it("has its files in /run/tidegate where nobody says otherwise, and leaves none", function()
+        local file = h.write("default.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
+        local run = h.run { "unshare", "--mount", "sh", "-ec", [[
+            mount -t tmpfs none /run
+            "$0" run "$1" --daemon --pid-file /run/tidegate/tidegate.pid
+            test -S /run/tidegate/tidegate.sock
+            "$0" reload
+            kill "$(cat /run/tidegate/tidegate.pid)"
+            for _ in $(seq 500); do [ -e /run/tidegate/tidegate.pid ] || break; sleep 0.02; done
+            ls /run/tidegate]], h.binary, file, env = root.env }
+        assert.equal(0, run.status, run.stderr)
+        assert.equal("generation 2\n", run.stdout)
+    end)
+
     it("removes what it can at its end, and empties the pid file that it cannot", function()
         local mine = root.give(h.mkdir "mine")
         local gate = tidegate { process = ('user = "nobody", pid_file = "%s/t.pid"'):format(mine) }

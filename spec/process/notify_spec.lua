@@ -16,7 +16,7 @@ local function manager(abstract)
     self.name = abstract and ("@tidegate-spec-%d-%d"):format(posix.getpid(), count) or h.dir() .. "/notify"
     self.fd = assert(sys.listen_datagrams(self.name))
     cleanup.add("origins", function() sys.close(self.fd) end)
-    function self:next()
+    function self.next()
         loop.wait_fd(self.fd, false, nil, "a notification")
         local message = {}
         for name, value in assert(sys.read(self.fd)):gmatch "([%u_]+)=([^\n]*)" do message[name] = value end
@@ -24,9 +24,9 @@ local function manager(abstract)
         return message
     end
     -- The next message that has this field, but for what is said on the way.
-    function self:next_with(name)
+    function self.next_with(name)
         while true do
-            local message = self:next()
+            local message = self.next()
             if message[name] then return message end
         end
     end
@@ -51,11 +51,11 @@ describe("the service manager", function()
         for _, abstract in ipairs { false, true } do
             local m = manager(abstract)
             local gate = start(m, { process = { grace = "7s" } })
-            local ready = m:next()
+            local ready = m.next()
             assert.equal("1", ready.READY)
             assert.equal("generation 1 on " .. gate.address, ready.STATUS)
             gate:stop()
-            local stopping = m:next()
+            local stopping = m.next()
             assert.equal("1", stopping.STOPPING)
             assert.is_true(tonumber(stopping.EXTEND_TIMEOUT_USEC) >= 7e6)
         end
@@ -64,10 +64,10 @@ describe("the service manager", function()
     it("hears of a reload when it begins and when it is over, good or bad", function()
         local m = manager()
         local gate = start(m)
-        m:next_with "READY"
+        m.next_with "READY"
         local before = sys.now() * 1e6
         assert.equal(0, gate:reload().status)
-        local reloading, ready = m:next(), m:next()
+        local reloading, ready = m.next(), m.next()
         assert.equal("1", reloading.RELOADING)
         local at = tonumber(reloading.MONOTONIC_USEC)
         assert.is_true(before <= at and at <= sys.now() * 1e6)
@@ -75,8 +75,8 @@ describe("the service manager", function()
         assert.match("^generation 2 on ", ready.STATUS)
 
         assert.equal(1, gate:reload("nonsense").status)
-        assert.equal("1", m:next().RELOADING)
-        ready = m:next()
+        assert.equal("1", m.next().RELOADING)
+        ready = m.next()
         assert.equal("1", ready.READY)
         assert.equal("generation 2 goes on: the last reload failed", ready.STATUS)
     end)
@@ -99,11 +99,11 @@ tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200) end 
         assert.equal(0, run.status, run.stderr)
         local pid = h.read(h.dir() .. "/d.pid"):match "%d+"
         cleanup.add("gates", function() sys.kill(tonumber(pid), 15) end)
-        local ready = m:next_with "READY"
+        local ready = m.next_with "READY"
         assert.equal(pid, ready.MAINPID)
         assert.equal(0, h.command("reload", "--control", h.dir() .. "/c.sock").status)
-        m:next_with "RELOADING"
-        assert.is_nil(m:next_with("READY").MAINPID)
+        m.next_with "RELOADING"
+        assert.is_nil(m.next_with("READY").MAINPID)
     end)
 
     it("is none of the scripts' business: they do not see its variables", function()
@@ -135,9 +135,9 @@ local tide = require "tidegate"
 tide.process { user = "nobody", chroot = "${dir}/jail" }
 tide.listen("${listen}", { route = function(req) return req:respond(200) end })
 ]], { env = env })
-        m:next_with "READY"
+        m.next_with "READY"
         gate:stop()
-        m:next_with "STOPPING"
+        m.next_with "STOPPING"
     end)
 end)
 
@@ -151,10 +151,10 @@ tide.listen("${listen}", { route = function(req)
     return req:respond(200)
 end })
 ]], { workers = 2, env = to(m, { WATCHDOG_USEC = "400000" }) })
-        for _ = 1, 5 do m:next_with "WATCHDOG" end
+        for _ = 1, 5 do m.next_with "WATCHDOG" end
         raw(gate):send(h.request_text { path = "/spin" })
         gate:wait_log "has been in a script for over 1 s"
-        loop.retry(function() return not loop.readable_within(m.fd, 1) or not m:next() end, "its silence")
+        loop.retry(function() return not loop.readable_within(m.fd, 1) or not m.next() end, "its silence")
         gate:signal "INT"
         gate:expect_end()
     end)
@@ -162,7 +162,7 @@ end })
     it("of another process is not fed", function()
         local m = manager()
         local gate = start(m, { env = { WATCHDOG_USEC = "100000", WATCHDOG_PID = "1" } })
-        m:next_with "READY"
+        m.next_with "READY"
         assert.is_false(loop.readable_within(m.fd, 0.3))
         gate:stop()
     end)

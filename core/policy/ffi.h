@@ -45,8 +45,9 @@ enum tg_wait { /* what a coroutine that has yielded waits for */
 	TG_WAIT_CONNECT, /* sock, data = address, wait_ms = timeout */
 	TG_WAIT_SEND,    /* sock, data */
 	TG_WAIT_BYTES,   /* sock, count: exactly that many */
-	TG_WAIT_LINE,    /* sock: up to LF; the result is without CRLF or LF */
-	TG_WAIT_ALL,     /* sock: until the peer closes */
+	TG_WAIT_LINE,    /* sock, count: up to LF; the result is without CRLF or LF. Over `count`
+	                    bytes (0: any number): TOO_LARGE */
+	TG_WAIT_ALL,     /* sock, count: until the peer closes, or `count` bytes (0: any number) */
 };
 
 struct tg_call {
@@ -65,6 +66,8 @@ struct tg_call {
 	int32_t result_server;
 	int32_t result_bound; /* TG_HOOK_PICK: 1: no other server will do, it waits for this one */
 	int32_t verdict;
+	int64_t next_ms; /* TG_HOOK_TIMER: ms until its next call; 0: as planned, negative: when
+	                    tg_ffi_timer_wake says */
 
 	/* Lua to C, valid when the hook yields. */
 	int32_t wait; /* enum tg_wait */
@@ -138,14 +141,20 @@ int tg_ffi_server_admin(
  * adds one. The memory of round robin. */
 uint32_t tg_ffi_backend_turn(struct tg_vm *vm, int backend);
 
-/* Count the result of one probe (control thread only): how many of this kind there were in a row,
- * this one included, negative for failures. The count belongs to the server: it outlives reloads. */
-int tg_ffi_server_probed(struct tg_vm *vm, int backend, int server, int good);
+/* Where the server is reached now, "ip:port" or "unix:/path", with another port unless that is 0:
+ * the length; MISSING while its name does not resolve. The text is the VM's until the next call. */
+int tg_ffi_server_peer(struct tg_vm *vm, int backend, int server, int port, struct tg_str *out);
 
-/* The result of the health checks (control thread only). 1: this was a transition, 0: no
- * change. `reason` is logged and kept for the statistics. */
-int tg_ffi_server_health(
-    struct tg_vm *vm, int backend, int server, int up, const char *reason, size_t len);
+/* Health checks; control thread only. What they find belongs to the server and outlives reloads.
+ * probed: a check has ended; `reason` is that of a failure. How many of this kind there were in a
+ * row, this one and the initial credit included, negative for failures.
+ * turn: the server is up or down from now on. 1: this was a transition, 0: no change. */
+int tg_ffi_server_probed(struct tg_vm *vm, int backend, int server, int good, int64_t took_ms,
+    const char *reason, size_t len);
+int tg_ffi_server_turn(struct tg_vm *vm, int backend, int server, int up);
+
+/* How many servers of the backend can be used now. */
+int tg_ffi_backend_usable(struct tg_vm *vm, int backend);
 
 /* ---- The plan: what a configuration declares ------------------------------------------ */
 
@@ -163,8 +172,11 @@ int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
 /* Settings of the process. All but max_connections and grace_ms hold from its start to its end. */
 int tg_ffi_plan_process(struct tg_vm *vm, const struct tg_process_options *options);
 /* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
- * ms after the end of the last call. Only in the thread that should run it. */
+ * ms after the end of the last call; negative: when tg_ffi_timer_wake says. Only in the thread that
+ * should run it. */
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
+/* The timer checks that server: when its next call is due outlives reloads. */
+int tg_ffi_plan_check(struct tg_vm *vm, int timer, int backend, int server);
 /* Where the function behind a hook is defined, "file:line", for errors and the guard's message.
  * `index`: of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer; the
  * listener's own response function is RESPONSE with -1 - listener. */
@@ -179,6 +191,12 @@ const char *tg_ffi_user_error(
     struct tg_vm *vm, const char *user, size_t user_len, const char *group, size_t group_len);
 /* The text of an address error: what is wrong and the remedy; NULL when the address is good. */
 const char *tg_ffi_address_error(const char *address, size_t len, int listen);
+
+/* ---- Timers ----------------------------------------------------------------------------- */
+
+/* Call the function of a timer that sleeps as soon as this hook has returned or waits. One that
+ * runs, or is due anyhow, is left alone. */
+int tg_ffi_timer_wake(struct tg_vm *vm, int timer);
 
 /* ---- Sockets for scripts (the waits of tg_call do the work) --------------------------- */
 

@@ -1,5 +1,4 @@
 /* Servers, logs, time and shared tables, as scripts see them. */
-#include <limits.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -15,17 +14,24 @@ backend_of(struct tg_vm *vm, int index)
 	return index >= 0 && (unsigned)index < plan->backend_count ? &plan->backends[index] : NULL;
 }
 
+/* A server of the backend (which may be NULL); NULL: there is none. */
+static struct tg_plan_server *
+entry_of(struct tg_plan_backend *backend, int index)
+{
+	return backend != NULL && index >= 0 && (unsigned)index < backend->count
+	    ? &backend->servers[index]
+	    : NULL;
+}
+
 struct tg_server_view *
 tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
 {
-	struct tg_plan_backend *backend = backend_of(vm, backend_index);
-	struct tg_plan_server *entry;
+	struct tg_plan_server *entry = entry_of(backend_of(vm, backend_index), server_index);
 	struct tg_server_view *view;
 	struct tg_server_sums sums;
 
-	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+	if (entry == NULL)
 		return NULL;
-	entry = &backend->servers[server_index];
 	view = &entry->views[vm->config.thread];
 	sums = tg_server_sum(entry->server);
 	view->up = atomic_load_explicit(&entry->server->up, memory_order_relaxed);
@@ -36,6 +42,10 @@ tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
 	view->active = (int32_t)sums.active;
 	view->requests = (int64_t)sums.requests;
 	view->failures = (int64_t)sums.failures;
+	view->since_ms =
+	    atomic_load_explicit(&entry->server->health.since_ms, memory_order_relaxed);
+	view->check_ms =
+	    atomic_load_explicit(&entry->server->health.duration_ms, memory_order_relaxed);
 	return view;
 }
 
@@ -84,44 +94,69 @@ tg_ffi_server_admin(
 }
 
 int
-tg_ffi_server_probed(struct tg_vm *vm, int backend_index, int server_index, int good)
+tg_ffi_server_peer(struct tg_vm *vm, int backend, int server, int port, struct tg_str *out)
 {
-	struct tg_plan_backend *backend = backend_of(vm, backend_index);
-	int *probes;
+	struct tg_plan_server *entry = entry_of(backend_of(vm, backend), server);
+	struct tg_addr *now = entry != NULL ? atomic_load(&entry->server->addr) : NULL;
+	struct tg_addr addr;
+	int len;
 
-	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+	if (now == NULL)
+		return TG_FFI_MISSING;
+	addr = *now;
+	if (port > 0 && port <= UINT16_MAX && addr.sa.sa_family == AF_INET)
+		addr.in.sin_port = htons((uint16_t)port);
+	else if (port > 0 && port <= UINT16_MAX && addr.sa.sa_family == AF_INET6)
+		addr.in6.sin6_port = htons((uint16_t)port);
+	len = tg_addr_format(&addr, vm->peer, sizeof(vm->peer));
+	if (len < 0)
+		return TG_FFI_INVALID;
+	*out = (struct tg_str){ vm->peer, (size_t)len };
+	return len;
+}
+
+/* --- health: the control thread's VM only ------------------------------------------------- */
+
+int
+tg_ffi_server_probed(struct tg_vm *vm, int backend, int server, int good, int64_t took_ms,
+    const char *reason, size_t len)
+{
+	struct tg_plan_server *entry = entry_of(backend_of(vm, backend), server);
+
+	if (entry == NULL || vm->config.role != TG_VM_CONTROL)
 		return 0;
-	if (vm->config.role != TG_VM_CONTROL)
-		return 0;
-	probes = &backend->servers[server_index].server->probes;
-	if (good && *probes < INT_MAX)
-		*probes = *probes > 0 ? *probes + 1 : 1;
-	else if (!good && *probes > -INT_MAX)
-		*probes = *probes < 0 ? *probes - 1 : -1;
-	return *probes;
+	return tg_health_record(entry->server, good != 0, took_ms, (struct tg_str){ reason, len });
 }
 
 int
-tg_ffi_server_health(
-    struct tg_vm *vm, int backend_index, int server_index, int up, const char *reason, size_t len)
+tg_ffi_server_turn(struct tg_vm *vm, int backend_index, int server, int up)
 {
 	struct tg_plan_backend *backend = backend_of(vm, backend_index);
-	struct tg_server *server;
+	struct tg_plan_server *entry = entry_of(backend, server);
 
-	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+	if (entry == NULL)
 		return TG_FFI_MISSING;
 	if (vm->config.role != TG_VM_CONTROL)
 		return TG_FFI_STATE;
-	server = backend->servers[server_index].server;
-	if (atomic_exchange(&server->up, up != 0) == (up != 0))
+	if (!tg_health_turn(entry->server, up != 0))
 		return 0;
 	atomic_fetch_add(&backend->state->epoch, 1);
-	tg_log(up ? TG_LOG_NOTICE : TG_LOG_WARNING, "backend %s: server %s is %s%s%.*s",
-	    backend->name.ptr, server->name.ptr, up ? "up" : "down", len > 0 ? ": " : "", (int)len,
-	    reason);
-	vm->config.server_health(vm->config.server_arg, backend->state, server, up != 0);
+	vm->config.server_health(vm->config.server_arg, backend->state, entry->server, up != 0);
 	return 1;
 }
+
+int
+tg_ffi_backend_usable(struct tg_vm *vm, int index)
+{
+	struct tg_plan_backend *backend = backend_of(vm, index);
+	int usable = 0;
+
+	for (unsigned i = 0; backend != NULL && i < backend->count; i++)
+		usable += tg_server_usable(backend->servers[i].server);
+	return usable;
+}
+
+/* --- logs and clocks ---------------------------------------------------------------------- */
 
 void
 tg_ffi_log(int level, const char *text, size_t len)

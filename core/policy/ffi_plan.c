@@ -76,6 +76,7 @@ tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t name_
 	server = tg_registry_server(vm->config.registry, owner->name, name_text, address_text);
 	if (server == NULL)
 		return TG_FFI_MEMORY;
+	tg_health_begin(server, options->init_up != 0, options->init_credit);
 	index = tg_plan_add_server(plan, (unsigned)backend, server, options);
 	return index < 0 ? TG_FFI_MEMORY : index;
 }
@@ -176,25 +177,47 @@ tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms)
 		return TG_FFI_MEMORY;
 	vm->timers = grown;
 	grown[vm->timer_count] = (struct tg_vm_timer){
-		.first_ms = first_ms < 0 ? 0 : first_ms,
-		.ms = ms < 1 ? 1 : ms,
+		.first_ms = first_ms,
+		.ms = ms == 0 ? 1 : ms,
+		.where = "?",
 		.index = (int)vm->timer_count,
 	};
 	return (int)vm->timer_count++;
 }
 
 int
+tg_ffi_plan_check(struct tg_vm *vm, int timer, int backend, int server)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	if (timer < 0 || (unsigned)timer >= vm->timer_count || backend < 0 ||
+	    (unsigned)backend >= plan->backend_count || server < 0 ||
+	    (unsigned)server >= plan->backends[backend].count)
+		return TG_FFI_MISSING;
+	vm->timers[timer].server = plan->backends[backend].servers[server].server;
+	return 0;
+}
+
+int
 tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len)
 {
-	struct tg_where *grown = realloc(vm->wheres, (vm->where_count + 1) * sizeof(*grown));
+	const char *text = tg_intern((struct tg_str){ where, len });
+	struct tg_where *grown;
 
+	if (hook == TG_HOOK_TIMER) {
+		if (index < 0 || (unsigned)index >= vm->timer_count)
+			return TG_FFI_MISSING;
+		vm->timers[index].where = text;
+		return 0;
+	}
+	grown = realloc(vm->wheres, (vm->where_count + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return TG_FFI_MEMORY;
 	vm->wheres = grown;
 	grown[vm->where_count++] = (struct tg_where){
 		.hook = hook,
 		.index = index,
-		.text = tg_intern((struct tg_str){ where, len }),
+		.text = text,
 	};
 	return 0;
 }

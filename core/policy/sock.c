@@ -27,7 +27,7 @@ struct tg_sock {
 	bool receiving;       /* a receive is under way: take whatever comes */
 	int end_code;         /* 0: end of stream */
 	int wait;             /* enum tg_wait, of the last operation */
-	uint64_t count;       /* for TG_WAIT_BYTES */
+	uint64_t count;       /* how many, or at most how many: see enum tg_wait */
 	struct tg_str unsent; /* for TG_WAIT_SEND: the script's own memory, while it waits */
 	char *buffer;         /* received, not given to the script yet: [start, end) */
 	size_t start, end, cap;
@@ -210,9 +210,19 @@ satisfied(struct tg_sock *sock, int *code, struct tg_str *received)
 		break;
 	case TG_WAIT_LINE:
 		if (sock->buffer != NULL && take_line(sock, received))
-			return 1;
-		break;
+			len = received->len;
+		else if (sock->count == 0 || len <= sock->count)
+			break;
+		if (sock->count > 0 && len > sock->count) {
+			*code = TG_FFI_TOO_LARGE;
+			*received = TG_STR("");
+		}
+		return 1;
 	case TG_WAIT_ALL:
+		if (sock->count > 0 && len >= sock->count) {
+			*received = take(sock, (size_t)sock->count, 0);
+			return 1;
+		}
 		if (sock->ended && sock->end_code == 0) {
 			*received = tg_sock_partial(sock);
 			return 1;

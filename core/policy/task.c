@@ -182,6 +182,7 @@ resume(struct tg_task *task)
 		int status, code = 0;
 
 		call->wait = TG_WAIT_NONE;
+		call->next_ms = 0;
 		vm->current = task;
 		tg_watch_enter(vm->watch, task->where);
 		status = lua_resume(task->co, 0);
@@ -253,11 +254,21 @@ tg_task_start(
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
+/* A call of the timer's function is over; on DONE it may have said when it wants the next. */
 static void
-restart(struct tg_vm_timer *timer)
+restart(struct tg_vm_timer *timer, enum tg_hook_result result)
 {
-	if (!timer->vm->closing && !timer->vm->retired)
-		tg_loop_timer_start(timer->vm->loop, &timer->timer, (uint64_t)timer->ms);
+	struct tg_vm *vm = timer->vm;
+	int64_t ms = timer->ms;
+
+	timer->running = false;
+	if (result == TG_HOOK_DONE && vm->call.next_ms != 0)
+		ms = vm->call.next_ms;
+	if (vm->closing || vm->retired || ms < 0)
+		return;
+	if (timer->server != NULL)
+		timer->server->health.due_ms = (int64_t)tg_loop_now(vm->loop) + ms;
+	tg_loop_timer_start(vm->loop, &timer->timer, (uint64_t)ms);
 }
 
 /* Another script that got hold of the coroutine may have resumed it meanwhile, to its end: then
@@ -296,7 +307,7 @@ tg_task_wake(struct tg_task *task, int code, struct tg_str received)
 	if (req != NULL)
 		tg_req_resume(req, result);
 	else
-		restart(&vm->timers[timer]);
+		restart(&vm->timers[timer], result);
 }
 
 static void
@@ -331,20 +342,59 @@ on_interval(struct tg_timer *link)
 	struct tg_vm_timer *timer = tg_container_of(link, struct tg_vm_timer, timer);
 	struct tg_vm *vm = timer->vm;
 
+	enum tg_hook_result result;
+
 	vm->call.timer = timer->index;
-	if (tg_task_start(vm, TG_HOOK_TIMER, timer->index, NULL, NULL) != TG_HOOK_PARKED)
-		restart(timer);
+	timer->running = true;
+	result = tg_task_start(vm, TG_HOOK_TIMER, timer->index, NULL, NULL);
+	if (result != TG_HOOK_PARKED)
+		restart(timer, result);
+}
+
+/* When a timer is called first. The check of a server that was checked before comes when it was
+ * due anyhow: so reloads neither keep it away nor bring all checks at once. Those that are overdue
+ * come one a millisecond. */
+static int64_t
+first_ms(const struct tg_vm_timer *timer, int64_t now, unsigned *overdue)
+{
+	int64_t due = timer->server != NULL ? timer->server->health.due_ms : 0;
+
+	if (due == 0)
+		return timer->first_ms;
+	if (due <= now)
+		return (*overdue)++;
+	return due - now < timer->ms ? due - now : timer->ms;
+}
+
+int
+tg_ffi_timer_wake(struct tg_vm *vm, int index)
+{
+	struct tg_vm_timer *timer;
+
+	if (index < 0 || (unsigned)index >= vm->timer_count)
+		return TG_FFI_MISSING;
+	timer = &vm->timers[index];
+	if (vm->loop == NULL || vm->closing || vm->retired)
+		return TG_FFI_STATE;
+	if (!timer->running && !tg_timer_active(&timer->timer))
+		tg_loop_timer_start(vm->loop, &timer->timer, 0);
+	return 0;
 }
 
 void
 tg_vm_timers_start(struct tg_vm *vm)
 {
+	int64_t now = (int64_t)tg_loop_now(vm->loop);
+	unsigned overdue = 0;
+
 	for (unsigned i = 0; i < vm->timer_count; i++) {
 		struct tg_vm_timer *timer = &vm->timers[i];
+		int64_t first = first_ms(timer, now, &overdue);
 
 		timer->vm = vm;
 		tg_timer_init(&timer->timer, on_interval);
-		tg_loop_timer_start(vm->loop, &timer->timer, (uint64_t)timer->first_ms);
+		if (first >= 0)
+			tg_loop_timer_start(vm->loop, &timer->timer, (uint64_t)first);
 	}
 }
 

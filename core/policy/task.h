@@ -45,8 +45,11 @@ void tg_tasks_free(struct tg_vm *vm);
 struct tg_vm_timer {
 	struct tg_timer timer;
 	struct tg_vm *vm;
-	int64_t first_ms, ms;
+	int64_t first_ms, ms;     /* negative: asleep until it is woken */
+	struct tg_server *server; /* that it checks; NULL: none. The plan holds it */
+	const char *where;        /* of its function, interned */
 	int index;
+	bool running; /* a call has not ended yet */
 };
 
 struct tg_where {

@@ -200,6 +200,8 @@ tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg)
 const char *
 tg_vm_where(const struct tg_vm *vm, int hook, int index)
 {
+	if (hook == TG_HOOK_TIMER)
+		return vm->timers[index].where;
 	for (unsigned i = 0; i < vm->where_count; i++)
 		if (vm->wheres[i].hook == hook && vm->wheres[i].index == index)
 			return vm->wheres[i].text;

@@ -118,7 +118,8 @@ struct tg_vm {
 	unsigned timer_count;
 	struct tg_where *wheres;
 	unsigned where_count;
-	char *shared_value; /* of the last tg_ffi_shared_get */
+	char *shared_value;          /* of the last tg_ffi_shared_get */
+	char peer[TG_ADDR_TEXT_MAX]; /* of the last tg_ffi_server_peer */
 };
 
 /* Load a configuration; the errors, if any, are in config->plan->errors. NULL: it failed. */

@@ -297,6 +297,7 @@ commit(struct tg_reload *reload)
 	tg_guard_grace(&control->guard, (uint64_t)control->plan->process.grace_ms);
 	reload->plan = NULL;
 	reload->vm = NULL;
+	tg_health_release(control->plan);
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
 	finish(reload, true, text);

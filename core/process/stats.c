@@ -96,9 +96,33 @@ state_of(const struct tg_server *server)
 	return atomic_load(&server->addr) != NULL ? "up" : "unresolved";
 }
 
+/* Facts of its checks. Times are in seconds and milliseconds, as their names say. */
+static void
+put_health(FILE *out, const struct tg_server *server)
+{
+	const struct tg_health *health = &server->health;
+	int64_t now = (int64_t)(tg_clock_us() / 1000), since = atomic_load(&health->since_ms);
+	int64_t down = health->down_ms + (atomic_load(&server->up) ? 0 : now - since);
+	const char *result = health->failed ? "failed" : "good";
+
+	if (health->checked_ms == 0)
+		result = "none";
+	fprintf(out,
+	    "{\n          \"last\": \"%s\", \"row\": %d, \"duration_ms\": %d, \"age_ms\": %" PRId64
+	    ", \"reason\": ",
+	    result, abs(health->row), (int)atomic_load(&health->duration_ms),
+	    health->checked_ms != 0 ? now - health->checked_ms : -1);
+	put_string(out, tg_str_of(health->reason != NULL ? health->reason : ""));
+	fprintf(out,
+	    ",\n          \"total\": %" PRIu64 ", \"failed\": %" PRIu64
+	    ", \"downs\": %u, \"down_s\": %" PRId64 " }",
+	    health->checks, health->failures, health->downs, down / 1000);
+}
+
 static void
 put_server(FILE *out, const struct tg_plan_server *entry)
 {
+	int64_t now = (int64_t)(tg_clock_us() / 1000);
 	const struct tg_server *server = entry->server;
 	struct tg_server_sums sums = tg_server_sum(server);
 
@@ -108,9 +132,15 @@ put_server(FILE *out, const struct tg_plan_server *entry)
 	put_string(out, server->address);
 	fprintf(out,
 	    ", \"state\": \"%s\", \"weight\": %d, \"active\": %" PRId64 ", \"requests\": %" PRIu64
-	    ", \"connects\": %" PRIu64 ", \"idle\": %" PRId64 ", \"failures\": %" PRIu64 " }",
+	    ", \"connects\": %" PRIu64 ", \"idle\": %" PRId64 ", \"failures\": %" PRIu64
+	    ", \"since_s\": %" PRId64,
 	    state_of(server), entry->options.weight, sums.active, sums.requests, sums.connects,
-	    sums.idle, sums.failures);
+	    sums.idle, sums.failures, (now - atomic_load(&server->health.since_ms)) / 1000);
+	if (entry->options.checked) {
+		fprintf(out, ",\n        \"checks\": ");
+		put_health(out, server);
+	}
+	fprintf(out, " }");
 }
 
 static void

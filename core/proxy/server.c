@@ -83,6 +83,7 @@ tg_server_put(struct tg_server *server)
 		next = old->next;
 		free(old);
 	}
+	free(server->health.reason);
 	server->magic = 0;
 	free(server);
 }

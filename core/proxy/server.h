@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/str.h"
 #include "net/addr.h"
+#include "proxy/health.h"
 #include "proxy/limit.h"
 #include "proxy/view.h"
 
@@ -34,7 +35,6 @@ struct tg_server {
 	uint32_t id;      /* unique in the process, small: the index of its pools */
 	atomic_uint refs; /* any thread */
 	atomic_bool up;   /* any thread; written by the control thread */
-	int probes;       /* control: results in a row, negative for failures; 0: none yet */
 	atomic_int admin; /* any thread: enum tg_admin_state; written by the control thread */
 	int declared;     /* control: what the configuration last said of that */
 
@@ -49,6 +49,8 @@ struct tg_server {
 	struct tg_str address;
 	struct tg_str host; /* constant: to be resolved; ptr NULL when the address is literal */
 	uint16_t port;
+	uint32_t hash; /* constant: of the three names, for the registry */
+	struct tg_health health;
 	unsigned cells_len; /* constant: number of workers */
 	struct tg_server_cell cells[];
 };

@@ -76,6 +76,8 @@ struct tg_server_view {
 	int32_t active;   /* requests it is answering now, all threads */
 	int64_t requests; /* requests sent to it so far, all threads */
 	int64_t failures; /* connects and responses that failed, all threads */
+	int64_t since_ms; /* monotonic clock: when it last went up or down, or first appeared */
+	int32_t check_ms; /* what its last check took; -1: there was none */
 };
 
 /* ---- What a configuration declares, as the engine keeps it ----------------------------- */
@@ -128,6 +130,9 @@ struct tg_server_options {
 	int32_t max_connections; /* requests at once; 0: no limit */
 	int32_t backup;          /* 1: for when no other can be used */
 	int32_t admin;           /* enum tg_admin_state */
+	/* What it is until its first check, when nobody knew it before: */
+	int32_t init_up;     /* 1: usable */
+	int32_t init_credit; /* results in a row that count before the first, negative: failures */
 };
 
 struct tg_listener_options {

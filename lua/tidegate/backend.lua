@@ -35,6 +35,12 @@ function live.failures(server) return (tonumber(view_of(server).failures)) end
 function live.usable(server) return view_of(server).usable == 1 end
 function live.open(server) return view_of(server).open == 1 end
 function live.up(server) return view_of(server).up == 1 end
+function live.since(server) return tonumber(view_of(server).since_ms) / 1000 end
+
+function live.check_ms(server)
+    local ms = view_of(server).check_ms
+    return ms >= 0 and ms or nil
+end
 
 -- One word for all that decides about it, in the order in which it decides.
 function live.state(server)
@@ -66,6 +72,7 @@ M.server_fields = {
     name = true, address = true, weight = true, cookie = true, backend = true, index = true,
     max_connections = true, backup = true,
     active = true, requests = true, failures = true, usable = true, open = true, up = true, state = true,
+    since = true, check_ms = true, check_address = true,
     set = true,
 }
 
@@ -147,6 +154,9 @@ function M.new(name, at)
         servers = {}, -- objects, in order
         place = {}, -- object → index from 0
         declared = {}, -- object → the state that the configuration declares
+        named = {}, -- name → object
+        cookies = {}, -- cookie → object
+        check_targets = {}, -- object → { address =, port = }: its own options for checks
         usable = {}, -- objects that may be picked, as of `epoch`
         spare = {}, -- backup servers that may take over then
         epoch = nil,
@@ -163,6 +173,7 @@ function M.add_server(record, facts)
         name = facts.name, address = facts.address, weight = facts.weight, cookie = facts.cookie,
         max_connections = facts.max_connections, backup = facts.backup or false,
         backend = record.name, index = index + 1, _backend = record.index, _server = index,
+        check_address = facts.address, _check_port = 0, -- unless the checker knows better
     }, Server)
     record.servers[index + 1] = server
     record.place[server] = index
@@ -174,6 +185,19 @@ end
 function M.record_of(object)
     if type(object) ~= "table" or getmetatable(object) ~= Backend then return nil end
     return plan.backends[object._backend + 1]
+end
+
+local peer = ffi.new("struct tg_str")
+
+--- Where the checks of a server go, for tide.tcp.connect: the address that its traffic goes to, when
+--- it is a name as that was resolved, with the port of the checks. nil when it is no server.
+function M.check_peer(object)
+    if type(object) ~= "table" or getmetatable(object) ~= Server then return nil end
+    if object._check_port >= 0
+        and C.tg_ffi_server_peer(vm, object._backend, object._server, object._check_port, peer) >= 0 then
+        return engine.text(peer)
+    end
+    return object.check_address
 end
 
 ----------------------------------------------------------------------------------------- choice

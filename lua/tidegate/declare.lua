@@ -8,6 +8,7 @@ local engine = require "tidegate.engine"
 local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local scripts = require "tidegate.scripts"
+local transition = require "tidegate.transition"
 local where = require "tidegate.where"
 
 local C = engine.C
@@ -156,6 +157,7 @@ local BACKEND = {
     retries = { "integer", default = 3, min = 0, max = 100 },
     redispatch = { "boolean", default = true },
     retry_body = { "size", default = 16 * 1024, max = 1024 * 1024 },
+    server_state = { "function" },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
@@ -177,6 +179,8 @@ local SERVER = {
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
     backup = { "boolean", default = false },
     state = { "string", default = "ready", values = { "ready", "drain", "disabled" } },
+    check_port = { "integer", min = 1, max = 65535 },
+    check_address = { "string" },
 }
 
 local NAME = "^[%w._:%-]+$"
@@ -215,13 +219,18 @@ local function declare_server(record, item, position, fail)
     end
     local problem = address_problem(address, 0)
     if problem then complain("%s", problem) end
-    if find(record.servers, "name", name) then complain("there is already a server of that name") end
-    local twin = clean.cookie and find(record.servers, "cookie", clean.cookie)
+    if record.named[name] then complain("there is already a server of that name") end
+    local twin = clean.cookie and record.cookies[clean.cookie]
     if twin then complain("the cookie %q is already that of server %q", clean.cookie, twin.name) end
-    backends.add_server(record, {
+    local server = backends.add_server(record, {
         name = name, address = address, weight = clean.weight or 1, cookie = clean.cookie,
         max_connections = clean.max_connections, backup = clean.backup, declared = clean.state or "ready",
     })
+    record.named[name] = server
+    if clean.cookie then record.cookies[clean.cookie] = server end
+    if clean.check_address or clean.check_port then
+        record.check_targets[server] = { address = clean.check_address, port = clean.check_port }
+    end
 end
 
 local function declare_servers(record, list, fail)
@@ -249,7 +258,12 @@ end
 
 local function declare_check(record, value, fail)
     local policy = check_policy(value, fail)
-    if not policy then return end
+    if not policy then
+        if next(record.check_targets) then
+            fail('a server has a check_port or check_address, but there is no "check"')
+        end
+        return
+    end
     local ours, theirs = checker.split(policy)
     local function complain(text, ...)
         if select("#", ...) > 0 then text = text:format(...) end
@@ -258,7 +272,9 @@ local function declare_check(record, value, fail)
     local errors = #plan.errors
     local clean = options.check(checker.options, ours, complain)
     local probe = one_function("check", theirs, record.object, nil, fail, checker.options)
-    if probe and #plan.errors == errors then checker.plan(record, probe, clean) end
+    if probe and #plan.errors == errors then
+        checker.plan(record, probe, clean, record.check_targets, complain)
+    end
 end
 
 local function declare_policies(record, clean, fail)
@@ -289,6 +305,7 @@ function M.backend(name, given)
     record.timeout, record.pool = clean.timeout, clean.pool
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
+    if clean.server_state then transition.plan(record, clean.server_state) end
     return record.object
 end
 

@@ -83,8 +83,8 @@ function Log.error(format, ...) end
 ---@class tide.Tcp
 local Tcp = {}
 
----Connect. Waits.
----@param address tide.address
+---Connect; to a server: where its checks go. Waits.
+---@param address tide.address|tide.Server
 ---@param options? tide.ConnectOptions
 ---@return tide.Socket? sock
 ---@return string? err
@@ -102,12 +102,14 @@ local Socket = {}
 ---@return string? err
 function Socket:send(data) end
 
----Receive exactly so many bytes, a line, or all until the peer closes. Waits.
+---Receive exactly so many bytes, a line, or all until the peer closes. `most` bounds a line and all.
+---Waits.
 ---@param what integer|"line"|"all"
+---@param most? integer
 ---@return string? data
 ---@return string? err
 ---@return string? partial
-function Socket:receive(what) end
+function Socket:receive(what, most) end
 
 ---The time limit of each later operation; 0: none.
 ---@param time tide.duration
@@ -282,11 +284,25 @@ function Backend:turn() end
 ---@field open boolean
 ---@field up boolean
 ---@field state "up"|"down"|"drain"|"disabled"|"unresolved"
+---@field since number
+---@field check_ms integer?
+---@field check_address tide.address
 local Server = {}
 
 ---Set what is wanted of the server, whatever its checks say.
 ---@param state "ready"|"drain"|"disabled"
 function Server:set(state) end
+
+---@class tide.StateChange
+---@field from string
+---@field to string
+---@field reason string?
+---@field check_ms integer?
+---@field lasted number
+---@field usable integer
+---@field servers integer
+---@field active integer
+---@field time number
 
 ---@class tide.Failure
 ---@field kind string
@@ -322,6 +338,7 @@ function Server:set(state) end
 ---@field redispatch boolean?
 ---@field retry_body tide.size?
 ---@field on_marked_down string?
+---@field server_state fun(server: tide.Server, change: tide.StateChange)?
 ---@field timeout tide.BackendTimeouts?
 ---@field queue_length integer?
 ---@field all_backups boolean?
@@ -342,13 +359,20 @@ function Server:set(state) end
 ---@field max_connections integer?
 ---@field backup boolean?
 ---@field state "ready"|"drain"|"disabled"|nil
+---@field check_port integer?
+---@field check_address tide.address?
 
 ---@class tide.CheckOptions
 ---@field interval tide.duration?
+---@field fast_interval tide.duration?
+---@field down_interval tide.duration?
 ---@field rise integer?
 ---@field fall integer?
 ---@field timeout tide.duration?
 ---@field jitter number?
+---@field init_state string?
+---@field port integer?
+---@field address tide.address?
 
 ---@class tide.ListenOptions
 ---@field route tide.Backend|string|table|fun(req: tide.Request): tide.Backend|string|tide.Answer

@@ -7,7 +7,7 @@ local M = {
     files = {}, -- absolute paths of what was read, in order
     backends = {}, -- records (tidegate.backend), in order of declaration
     listeners = {}, -- records (tidegate.listener)
-    timers = {}, -- { fn, where, every_ms, first_ms, on }
+    timers = {}, -- { fn, where, every_ms, first_ms, on }; pushed: index, the engine's
     log = nil, -- { to, line, where }
     process = nil, -- the options of tide.process, and where
 }

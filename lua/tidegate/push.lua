@@ -67,6 +67,8 @@ local function push_server(record, server)
     options.backup = flag(server.backup)
     options.admin = ADMIN[record.declared[server]]
     options.checked = flag(record.checked)
+    options.init_up = flag(record.init_up ~= false)
+    options.init_credit = record.init_credit or 0
     checked(C.tg_ffi_plan_server(vm, record.index, server.name, #server.name, server.address,
         #server.address, options), record.where, ("backend %q, server %q"):format(record.name, server.name))
 end
@@ -126,7 +128,10 @@ local function push_timers()
             local index = checked(C.tg_ffi_plan_timer(vm, timer.first_ms, timer.every_ms), timer.where, "timer")
             if index >= 0 then
                 running[index + 1] = timer.fn
+                timer.index = index
                 C.tg_ffi_plan_where(vm, tonumber(ffi.C.TG_HOOK_TIMER), index, timer.where, #timer.where)
+                local server = timer.checks
+                if server then C.tg_ffi_plan_check(vm, index, server._backend, server._server) end
             end
         end
     end

@@ -2,6 +2,7 @@
 -- The engine owns the sockets; a script has a number in a table. What is still open when the task
 -- (the hook or the timer's call) ends is closed then.
 local ffi = require "ffi"
+local backends = require "tidegate.backend"
 local engine = require "tidegate.engine"
 local options = require "tidegate.options"
 local units = require "tidegate.units"
@@ -74,8 +75,17 @@ function Socket.send(sock, data)
     return ok, err
 end
 
-local function expect(sock, pattern)
-    if type(pattern) == "number" and pattern >= 0 and pattern % 1 == 0 then
+local function is_count(value)
+    return type(value) == "number" and value >= 0 and value % 1 == 0
+end
+
+local function expect(pattern, most)
+    if most ~= nil and not (is_count(most) and most > 0 and (pattern == "line" or pattern == "all")) then
+        where.raise('sock:receive: the second argument is the most bytes of a "line" or of "all", not %s',
+            options.describe(most))
+    end
+    call.count = most or 0
+    if is_count(pattern) then
         call.count = math.min(pattern, 2 ^ 53) -- more does not fit, and is too large anyhow
         return BYTES
     end
@@ -86,10 +96,11 @@ local function expect(sock, pattern)
 end
 
 --- Receive exactly n bytes, a "line" (without its CRLF or LF), or "all" until the peer closes.
+--- `most` bounds the last two: a longer line is an error ("too large"), of "all" it is enough.
 --- The data, or nil, the reason and what had come so far.
-function Socket.receive(sock, pattern)
+function Socket.receive(sock, pattern, most)
     check(sock, "sock:receive")
-    local kind = expect(sock, pattern)
+    local kind = expect(pattern, most)
     if not sock.id then return nil, "closed", "" end
     if pattern == 0 then return "" end
     local ok, err, partial = operate(sock, kind, nil)
@@ -123,10 +134,12 @@ local function timeout_of(given)
     return milliseconds("tide.tcp.connect: timeout", given.timeout)
 end
 
---- Connect to "host:port", "[v6]:port" or "unix:/path". The socket, or nil and the reason.
+--- Connect to "host:port", "[v6]:port" or "unix:/path", or to a server: where its checks go. The
+--- socket, or nil and the reason.
 --- given.timeout (default 10 s) bounds the connect and each later operation.
 function M.connect(address, given)
     wait.check("tide.tcp.connect")
+    address = backends.check_peer(address) or address
     if type(address) ~= "string" then
         where.raise("tide.tcp.connect: the address must be a string, not %s", type(address))
     end

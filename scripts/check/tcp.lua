@@ -1,6 +1,6 @@
 -- tcp: a server is well when it accepts a connection.
 -- The kernel accepts in the name of a process that hangs, so prefer check/http where there is HTTP.
--- Interval, rise, fall and the time limit of the whole probe belong to the checker.
+-- Interval, rise, fall, the time limit of the whole probe and where it goes belong to the checker.
 local tide = require "tidegate"
 
 local M = {}
@@ -11,7 +11,7 @@ local NO_LIMIT = { timeout = 0 } -- of the operation: the checker's holds
 
 function M.new()
     return function(server)
-        local sock, err = tide.tcp.connect(server.address, NO_LIMIT)
+        local sock, err = tide.tcp.connect(server, NO_LIMIT)
         if not sock then return false, err == "timeout" and "timeout while connecting" or err end
         sock:close()
         return true

@@ -50,16 +50,16 @@ describe("a good configuration", function()
             has_pick = 1, has_response = 1, has_retry = 1, queue_ms = 1000, queue_length = 9, all_backups = 1,
             retry_body = 16384 },
             web.options)
-        assert.same({ weight = 5, checked = 1, max_connections = 20, backup = 0, admin = 0 },
-            web.servers[1].options)
-        assert.same({ weight = 0, checked = 1, max_connections = 0, backup = 1, admin = 1 },
-            web.servers[2].options)
+        assert.same({ weight = 5, checked = 1, max_connections = 20, backup = 0, admin = 0,
+            init_up = 1, init_credit = -2 }, web.servers[1].options)
+        assert.same({ weight = 0, checked = 1, max_connections = 0, backup = 1, admin = 1,
+            init_up = 1, init_credit = -2 }, web.servers[2].options)
         assert.same({ connect_ms = 5000, server_ms = 50000, pool_idle_ms = 4000, pool_size = 64,
             has_pick = 1, has_response = 0, has_retry = 0, queue_ms = 7000, queue_length = 0, all_backups = 0,
             retry_body = 16384 },
             plain.options)
-        assert.same({ weight = 1, checked = 0, max_connections = 0, backup = 0, admin = 0 },
-            plain.servers[1].options)
+        assert.same({ weight = 1, checked = 0, max_connections = 0, backup = 0, admin = 0,
+            init_up = 1, init_credit = 0 }, plain.servers[1].options)
     end)
 
     it("gives the engine its listeners", function()

@@ -1,4 +1,4 @@
--- How scripts wait: sleeping, sockets, timers, checks, and where it is refused.
+-- How scripts wait: sleeping, sockets, timers, and where it is refused.
 local ffi = require "ffi"
 local gates = require "spec.lua.support.gate"
 
@@ -28,7 +28,7 @@ local function run(body, script)
         local text = ("%s %d"):format(kind, tonumber(call.wait_ms))
         if kind == "send" or kind == "connect" then
             text = text .. " " .. ffi.string(call.data.ptr, call.data.len)
-        elseif kind == "bytes" then
+        elseif kind == "bytes" or call.count > 0 then
             text = text .. " " .. tonumber(call.count)
         end
         waits[#waits + 1] = text
@@ -64,6 +64,14 @@ describe("sleeping", function()
 end)
 
 describe("a socket", function()
+    it("can be told the most bytes of a line and of all", function()
+        local _, waits = run [[
+            local sock = tide.tcp.connect("h:1", { timeout = 0 })
+            sock:receive("line", 100) sock:receive("all", 200) sock:receive("line")
+        ]]
+        assert.same({ "connect 0 h:1", "line 0 100", "all 0 200", "line 0" }, waits)
+    end)
+
     it("connects, sends, receives and closes", function()
         local result, waits = run([[
             local sock = tide.tcp.connect("127.0.0.1:1", { timeout = "1s" })
@@ -124,6 +132,8 @@ describe("a socket", function()
         assert.matches('say how much: a whole number of bytes, "line" or "all", not "lines"',
             bad 'sock:receive("lines")', 1, true)
         assert.matches("sock:receive", bad "sock:receive(-1)", 1, true)
+        assert.matches("the most bytes", bad 'sock:receive("line", 0)', 1, true)
+        assert.matches("the most bytes", bad "sock:receive(10, 20)", 1, true)
         assert.matches("call it with a colon, as sock:send", bad 'sock.send("x")', 1, true)
         assert.matches('tide.tcp has no "conect"; did you mean "connect"?', bad "tide.tcp.conect()", 1, true)
     end)
@@ -204,133 +214,13 @@ describe("tide.every", function()
     end)
 end)
 
-describe("the checker", function()
-    local function load(check, count)
-        local servers = {}
-        for i = 1, count or 1 do servers[i] = ('{ "s%d", "127.0.0.1:%d" }'):format(i, i) end
-        gate = gates.load(([[
-            local tide = require "tidegate"
-            tide.listen("127.0.0.1:80", { route = tide.backend("web", {
-                check = %s, servers = { %s } }) })
-        ]]):format(check, table.concat(servers, ", ")))
-        return gate
-    end
-
-    -- One round of the check of server `index`; what the waits answer as in run.
-    local function round(index, script)
-        local count = 0
-        gate:run("TG_HOOK_TIMER", { timer = index }, function(call)
-            count = count + 1
-            local answer = script and script[count] or {}
-            gate.now = gate.now + (answer.takes or 0)
-            return answer[1] or 0, answer[2]
-        end)
-        return count
-    end
-
-    local function probe(text)
-        return "{ function(server) " .. text .. ' end, interval = "1s", rise = 2, fall = 3, jitter = 0 }'
-    end
-
-    it("has one timer for each server, spread over the interval, in the control thread only", function()
-        load('{ "tcp", interval = "4s" }', 4)
-        assert.same({ { first_ms = 0, every_ms = 4000 }, { first_ms = 1000, every_ms = 4000 },
-            { first_ms = 2000, every_ms = 4000 }, { first_ms = 3000, every_ms = 4000 } }, gate.timers)
-        gate:remove()
-        gate = gates.load('local tide = require "tidegate" tide.listen("127.0.0.1:80", { route = tide.backend("w", {'
-            .. ' check = true, servers = { { "a", "h:1" } } }) })', { role = "worker" })
-        assert.same({}, gate.timers)
-        assert.equal(1, gate.backends[1].servers[1].options.checked)
-    end)
-
-    it("takes a server out after `fall` failures in a row, with the reason of the last", function()
-        load(probe "if good then return true end return false, 'status 500'")
-        rawset(_G, "good", nil)
-        round(0)
-        round(0)
-        rawset(_G, "good", true)
-        round(0)
-        rawset(_G, "good", nil)
-        round(0)
-        round(0)
-        assert.same({}, gate.health)
-        round(0)
-        round(0)
-        assert.same({ "s1 down: status 500 (3 failed checks in a row)" }, gate.health)
-        assert.matches("check of web/s1 failed: status 500", gate.messages[1])
-    end)
-
-    it("takes it back after `rise` good ones in a row", function()
-        load(probe "return good")
-        gate.backends[1].servers[1].view.up = 0
-        for i, good in ipairs { true, false, true, true, true } do
-            rawset(_G, "good", good)
-            round(0)
-            assert.equal(i < 4 and 0 or 1, #gate.health)
-        end
-        rawset(_G, "good", nil)
-        assert.same({ "s1 up: 2 good checks in a row" }, gate.health)
-    end)
-
-    it("counts a probe that raises as failed, with the error", function()
-        load(probe "error('broken')")
-        for _ = 1, 3 do round(0) end
-        assert.matches("^s1 down: the probe failed: .*gate%.lua:3: broken %(3 failed", gate.health[1])
-    end)
-
-    it("counts a probe that returns something else as failed, and says so", function()
-        load(probe "return 'yes'")
-        for _ = 1, 3 do round(0) end
-        assert.matches("the probe returned yes; it must return true, or false and the reason", gate.health[1])
-    end)
-
-    it("bounds the whole probe by the timeout, however many waits it has", function()
-        load [[{ function(server)
-            local tide = require "tidegate"
-            local sock, err = tide.tcp.connect(server.address)
-            if not sock then return false, err end
-            for i = 1, 10 do
-                local line, why = sock:receive("line")
-                if not line then return false, why .. " after " .. i end
-            end
-            return true
-        end, interval = "10s", timeout = "1s", fall = 1, jitter = 0 }]]
-        local count = round(0, { { takes = 300 }, { 0, "a", takes = 300 }, { 0, "b", takes = 300 },
-            { TIMEOUT, takes = 100 } })
-        assert.equal(4, count)
-        assert.same({ "s1 down: timeout after 3" }, gate.health)
-        assert.equal(100, tonumber(gate.call.wait_ms))
-    end)
-
-    it("lets a probe wait no more once its time is over", function()
-        load [[{ function(server)
-            local sock = require("tidegate").tcp.connect(server.address)
-            for i = 1, 10 do sock:receive("line") require("tidegate").sleep(1) end
-            return true
-        end, timeout = "1s", jitter = 0 }]]
-        assert.equal(2, round(0, { {}, { TIMEOUT, takes = 1000 } }))
-    end)
-
-    it("bounds nothing that comes after the probe", function()
+describe("a limit of all waits together", function()
+    it("bounds nothing that comes after it", function()
         local _, waits = run [[
             require("tidegate.wait").within(100, tide.sleep, 1)
             tide.sleep(5)
         ]]
         assert.same({ "sleep 100", "sleep 5000" }, waits)
-    end)
-
-    it("counts a probe that came too late as failed", function()
-        load [[{ function() require("tidegate").sleep(5) return true end, timeout = "1s", fall = 1, jitter = 0 }]]
-        round(0, { { takes = 1000 } })
-        assert.same({ "s1 down: no result within 1s" }, gate.health)
-        assert.equal(1000, tonumber(gate.call.wait_ms))
-    end)
-
-    it("waits a random part of the jitter before it probes", function()
-        load '{ function() return true end, interval = "10s", jitter = 0.5 }'
-        assert.equal(1, round(0))
-        local waited = tonumber(gate.call.wait_ms)
-        assert.is_true(waited >= 1 and waited <= 5000, waited)
     end)
 end)
 

@@ -156,15 +156,16 @@ end })
 
     it("goes on counting failed checks where it was", function()
         local sick = origin { status = 500 }
-        local gate = tidegate { servers = { sick },
-            check = { "http", path = "/", interval = "1h", jitter = 0, fall = 3 } } -- one probe a load
-        h.retry(function()
-            local before = sick.requests
-            assert.equal(0, gate:reload().status)
-            h.wait_until(function() return sick.requests > before end, "the probe")
-            return gate:server("a").state == "down"
-        end, "the third failed check")
+        local config = { servers = { sick },
+            check = { "http", interval = "1h", jitter = 0, fall = 3, init_state = "fully-up" } }
+        local gate = tidegate(config)
+        gate:wait_stats(function(stats) return stats.backends.web.servers.a.checks.failed == 1 end)
+
+        config.check.interval, config.check.down_interval = "50ms", "1h"
+        assert.equal(0, gate:reload(config).status)
+
         gate:wait_log "server a is down: .*3 failed checks in a row"
+        assert.equal(3, sick.requests)
     end)
 
     it("opens listeners that appear and closes those that go, and leaves the others alone", function()

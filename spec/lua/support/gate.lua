@@ -184,10 +184,11 @@ local function plan_functions(C, gate)
     end
 
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)
-        local view = ffi.new("struct tg_server_view", { usable = 1, up = 1 })
+        local view = ffi.new("struct tg_server_view",
+            { usable = o.init_up, up = o.init_up, check_ms = -1, since_ms = gate.now })
         return index(gate.backends[backend + 1].servers,
             { name = name, address = address, view = view,
-                options = copy(o, "weight checked max_connections backup admin") })
+                options = copy(o, "weight checked max_connections backup admin init_up init_credit") })
     end
 
     function C.tg_ffi_plan_listener(_, address, _, o)
@@ -198,6 +199,11 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)
         return index(gate.timers, { first_ms = first_ms, every_ms = every_ms })
+    end
+
+    function C.tg_ffi_plan_check(_, timer, backend, server)
+        gate.checks[timer] = gate.backends[backend + 1].servers[server + 1].name
+        return 0
     end
 
     function C.tg_ffi_plan_sink(_, target) return index(gate.sinks, target) end
@@ -258,18 +264,41 @@ local function server_functions(C, gate)
         return gate.turns - 1
     end
 
-    function C.tg_ffi_server_probed(_, backend, server, good)
-        local entry = gate.backends[backend + 1].servers[server + 1]
-        local row = entry.probes or 0
-        entry.probes = good == 1 and math.max(row, 0) + 1 or math.min(row, 0) - 1
-        return entry.probes
+    local function entry_of(backend, server) return gate.backends[backend + 1].servers[server + 1] end
+
+    function C.tg_ffi_server_peer(_, backend, server, port, out)
+        local address = entry_of(backend, server).address
+        if gate.unresolved then return MISSING end
+        if port > 0 then address = address:gsub(":%d+$", ":" .. port) end
+        put(out, address:gsub("^h:", "192.0.2.1:"), gate.keep)
+        return tonumber(out.len)
     end
 
-    function C.tg_ffi_server_health(_, backend, server, up, reason)
-        local entry = gate.backends[backend + 1].servers[server + 1]
+    function C.tg_ffi_server_probed(_, backend, server, good, took, reason)
+        local entry = entry_of(backend, server)
+        local credit = entry.view.check_ms < 0 and entry.options.init_credit or 0
+        local row = entry.probes or 0
+        row = good == 1 and math.max(row, 0) + 1 or math.min(row, 0) - 1
+        entry.probes, entry.reason, entry.view.check_ms = row, reason, took
+        return row * credit > 0 and row + credit or row
+    end
+
+    function C.tg_ffi_server_turn(_, backend, server, up)
+        local entry = entry_of(backend, server)
         entry.view.up, entry.view.usable = up, up
-        gate.health[#gate.health + 1] = ("%s %s: %s"):format(entry.name, up == 1 and "up" or "down", reason)
+        entry.view.since_ms = gate.now
         return 1
+    end
+
+    function C.tg_ffi_backend_usable(_, backend)
+        local count = 0
+        for _, entry in ipairs(gate.backends[backend + 1].servers) do count = count + entry.view.usable end
+        return count
+    end
+
+    function C.tg_ffi_timer_wake(_, timer)
+        gate.woken[#gate.woken + 1] = timer
+        return 0
     end
 end
 
@@ -437,8 +466,8 @@ function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
         backends = {}, listeners = {}, timers = {}, sinks = {}, where = {}, files = {}, errors = {},
-        epoch = 1, turns = 0, queued = 0, wishes = {},
-        health = {}, socks = 0, closed = {}, messages = {}, lines = {}, now = 1000,
+        epoch = 1, turns = 0, queued = 0, wishes = {}, checks = {}, woken = {}, socks = 0, closed = {}, messages = {},
+        lines = {}, now = 1000,
         directory = os.tmpname(),
     }, Gate)
     os.remove(gate.directory)

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { SLOTS_MIN = 64 };
+
 void
 tg_registry_init(struct tg_registry *registry, unsigned workers)
 {
@@ -21,27 +23,92 @@ append(void ***list, unsigned *count, void *item)
 	return true;
 }
 
+/* --- the table of servers ----------------------------------------------------------------- */
+
+/* FNV-1a, the text and its end. */
+static uint32_t
+hash_text(uint32_t hash, struct tg_str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		hash = (hash ^ (unsigned char)text.ptr[i]) * 16777619U;
+	return hash * 16777619U;
+}
+
+/* The slot of that server, or the free one where it belongs. There is always a free one. */
+static uint32_t *
+slot_of(const struct tg_registry *registry, uint32_t hash, struct tg_str backend,
+    struct tg_str name, struct tg_str address)
+{
+	unsigned mask = registry->slot_count - 1, at;
+
+	for (at = hash & mask; registry->slots[at] != 0; at = (at + 1) & mask) {
+		const struct tg_server *server = registry->servers[registry->slots[at] - 1];
+
+		if (server->hash == hash && tg_str_eq(server->name, name) &&
+		    tg_str_eq(server->address, address) && tg_str_eq(server->backend, backend))
+			break;
+	}
+	return &registry->slots[at];
+}
+
+/* Fill the table anew from the list. */
+static void
+fill_slots(struct tg_registry *registry)
+{
+	memset(registry->slots, 0, registry->slot_count * sizeof(*registry->slots));
+	for (unsigned i = 0; i < registry->server_count; i++) {
+		const struct tg_server *server = registry->servers[i];
+
+		*slot_of(registry, server->hash, server->backend, server->name, server->address) =
+		    i + 1;
+	}
+}
+
+/* Room for one more server, with half of the slots free; false: out of memory. */
+static bool
+make_room(struct tg_registry *registry)
+{
+	unsigned count = registry->slot_count > 0 ? 2 * registry->slot_count : SLOTS_MIN;
+	uint32_t *slots;
+
+	if (2 * (registry->server_count + 1) <= registry->slot_count)
+		return true;
+	slots = malloc(count * sizeof(*slots));
+	if (slots == NULL)
+		return false;
+	free(registry->slots);
+	registry->slots = slots;
+	registry->slot_count = count;
+	fill_slots(registry);
+	return true;
+}
+
 struct tg_server *
 tg_registry_server(
     struct tg_registry *registry, struct tg_str backend, struct tg_str name, struct tg_str address)
 {
+	uint32_t hash = hash_text(hash_text(hash_text(2166136261U, backend), name), address);
 	struct tg_server *server;
+	uint32_t *slot;
 
-	for (unsigned i = 0; i < registry->server_count; i++) {
-		server = registry->servers[i];
-		if (tg_str_eq(server->backend, backend) && tg_str_eq(server->name, name) &&
-		    tg_str_eq(server->address, address))
-			return tg_server_get(server);
-	}
+	if (!make_room(registry))
+		return NULL;
+	slot = slot_of(registry, hash, backend, name, address);
+	if (*slot != 0)
+		return tg_server_get(registry->servers[*slot - 1]);
 	server = tg_server_new(registry->workers, backend, name, address);
 	if (server == NULL)
 		return NULL;
+	server->hash = hash;
 	if (!append((void ***)(void *)&registry->servers, &registry->server_count, server)) {
 		tg_server_put(server);
 		return NULL;
 	}
+	*slot = registry->server_count;
 	return tg_server_get(server);
 }
+
+/* --- backends ----------------------------------------------------------------------------- */
 
 struct tg_backend_state *
 tg_registry_state(struct tg_registry *registry, struct tg_str name)
@@ -81,6 +148,8 @@ tg_registry_listener(struct tg_registry *registry, struct tg_str address)
 	return tg_listener_state_get(state);
 }
 
+/* --- the end ------------------------------------------------------------------------------ */
+
 void
 tg_registry_sweep(struct tg_registry *registry)
 {
@@ -94,7 +163,10 @@ tg_registry_sweep(struct tg_registry *registry)
 		else
 			tg_server_put(server);
 	}
-	registry->server_count = kept;
+	if (kept < registry->server_count) {
+		registry->server_count = kept;
+		fill_slots(registry);
+	}
 	kept = 0;
 	for (unsigned i = 0; i < registry->state_count; i++) {
 		struct tg_backend_state *state = registry->states[i];
@@ -127,6 +199,7 @@ tg_registry_fini(struct tg_registry *registry)
 	for (unsigned i = 0; i < registry->listener_count; i++)
 		tg_listener_state_put(registry->listeners[i]);
 	free(registry->servers);
+	free(registry->slots);
 	free(registry->states);
 	free(registry->listeners);
 	*registry = (struct tg_registry){ .workers = 0 };

@@ -1,5 +1,6 @@
 /* The servers and backends that the process knows, whatever generation names them: what makes
- * health, counters and pools survive a reload. Control thread only.
+ * health, counters and pools survive a reload. Servers are found by a hash of their three names,
+ * because there may be thousands; backends are few. Control thread only.
  */
 #ifndef TG_PROXY_REGISTRY_H
 #define TG_PROXY_REGISTRY_H
@@ -10,6 +11,8 @@ struct tg_registry {
 	unsigned workers;
 	struct tg_server **servers; /* a reference each */
 	unsigned server_count;
+	uint32_t *slots; /* a hash table: 1 + an index of `servers`, or 0 */
+	unsigned slot_count;
 	struct tg_backend_state **states; /* a reference each */
 	unsigned state_count;
 	struct tg_listener_state **listeners; /* a reference each */

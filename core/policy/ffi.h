@@ -153,8 +153,19 @@ int tg_ffi_server_probed(struct tg_vm *vm, int backend, int server, int good, in
     const char *reason, size_t len);
 int tg_ffi_server_turn(struct tg_vm *vm, int backend, int server, int up);
 
-/* How many servers of the backend can be used now. */
-int tg_ffi_backend_usable(struct tg_vm *vm, int backend);
+/* How many servers of the backend can get any request now: of the regular ones, or of the backup
+ * servers. Those of weight 0 do not count. */
+int tg_ffi_backend_open(struct tg_vm *vm, int backend, int backup);
+
+/* What is wanted of a server was changed, by others than the configuration. */
+struct tg_change {
+	int32_t backend, server;
+	int32_t admin;     /* enum tg_admin_state: before */
+	int64_t lasted_ms; /* since its last change */
+	struct tg_str by;  /* who has changed it; valid until the next call */
+};
+/* The next change that has not been told yet, in their order; MISSING: there is none. */
+int tg_ffi_change_next(struct tg_vm *vm, struct tg_change *out);
 
 /* ---- The plan: what a configuration declares ------------------------------------------ */
 
@@ -177,6 +188,8 @@ int tg_ffi_plan_process(struct tg_vm *vm, const struct tg_process_options *optio
 int tg_ffi_plan_timer(struct tg_vm *vm, int64_t first_ms, int64_t ms);
 /* The timer checks that server: when its next call is due outlives reloads. */
 int tg_ffi_plan_check(struct tg_vm *vm, int timer, int backend, int server);
+/* The timer sleeps until there is a tg_ffi_change_next. Control thread only. */
+int tg_ffi_plan_changes(struct tg_vm *vm, int timer);
 /* Where the function behind a hook is defined, "file:line", for errors and the guard's message.
  * `index`: of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer; the
  * listener's own response function is RESPONSE with -1 - listener. */

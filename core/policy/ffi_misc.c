@@ -146,14 +146,18 @@ tg_ffi_server_turn(struct tg_vm *vm, int backend_index, int server, int up)
 }
 
 int
-tg_ffi_backend_usable(struct tg_vm *vm, int index)
+tg_ffi_backend_open(struct tg_vm *vm, int index, int backup)
 {
 	struct tg_plan_backend *backend = backend_of(vm, index);
-	int usable = 0;
+	int open = 0;
 
-	for (unsigned i = 0; backend != NULL && i < backend->count; i++)
-		usable += tg_server_usable(backend->servers[i].server);
-	return usable;
+	for (unsigned i = 0; backend != NULL && i < backend->count; i++) {
+		const struct tg_plan_server *entry = &backend->servers[i];
+
+		open += (entry->options.backup != 0) == (backup != 0) &&
+		    entry->options.weight > 0 && tg_server_open(entry->server);
+	}
+	return open;
 }
 
 /* --- logs and clocks ---------------------------------------------------------------------- */

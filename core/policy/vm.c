@@ -118,6 +118,7 @@ free_vm(struct tg_vm *vm)
 	if (vm->lua != NULL)
 		lua_close(vm->lua); /* finalizers may still look at the plan */
 	tg_plan_put(vm->config.plan);
+	tg_vm_changes_free(vm);
 	free(vm->timers);
 	free(vm->wheres);
 	free(vm->shared_value);
@@ -140,6 +141,8 @@ tg_vm_load(const struct tg_vm_config *config)
 	tg_link_init(&vm->idle);
 	tg_link_init(&vm->parked);
 	tg_link_init(&vm->socks);
+	tg_link_init(&vm->changes);
+	vm->changes_timer = -1;
 	vm->lua = luaL_newstate();
 	if (vm->lua == NULL) {
 		free_vm(vm);

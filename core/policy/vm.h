@@ -118,6 +118,9 @@ struct tg_vm {
 	unsigned timer_count;
 	struct tg_where *wheres;
 	unsigned where_count;
+	struct tg_link changes; /* see changes.c; the first one is being told if change_taken */
+	bool change_taken;
+	int changes_timer;           /* whose function tells them; -1: none does */
 	char *shared_value;          /* of the last tg_ffi_shared_get */
 	char peer[TG_ADDR_TEXT_MAX]; /* of the last tg_ffi_server_peer */
 };
@@ -134,6 +137,12 @@ void tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg);
 
 /* A task or socket has come to its end: frees a closing VM that was waiting for it. */
 void tg_vm_settled(struct tg_vm *vm);
+
+/* Control thread: what is wanted of the server has changed (process/), from `old_admin`, after it had
+ * been in its state for `lasted_ms`. Scripts are told soon. */
+void tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin,
+    int64_t lasted_ms, struct tg_str by);
+void tg_vm_changes_free(struct tg_vm *vm);
 
 /* Another configuration takes over: timers run no more, what waits goes on to its end. */
 void tg_vm_retire(struct tg_vm *vm);

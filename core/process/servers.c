@@ -36,9 +36,11 @@ set_admin(struct tg_control *control, struct tg_backend_state *backend, struct t
     int admin, const char *by)
 {
 	int old = atomic_exchange(&server->admin, admin);
+	int64_t lasted;
 
 	if (old == admin)
 		return false;
+	lasted = tg_health_touch(server);
 	atomic_fetch_add(&backend->epoch, 1);
 	tg_log(TG_LOG_NOTICE, "backend %s: server %s: %s (was %s), by %s", server->backend.ptr,
 	    server->name.ptr, admin_names[admin], admin_names[old], by);
@@ -46,6 +48,8 @@ set_admin(struct tg_control *control, struct tg_backend_state *backend, struct t
 		tell_workers(control, server, false);
 	if (admin != TG_ADMIN_DISABLED)
 		tg_queue_open(backend, server);
+	if (control->vm != NULL)
+		tg_vm_changed(control->vm, server, old, lasted, tg_str_of(by));
 	return true;
 }
 

@@ -63,19 +63,26 @@ tg_health_record(struct tg_server *server, bool good, int64_t duration_ms, struc
 	return health->row + health->credit;
 }
 
+int64_t
+tg_health_touch(struct tg_server *server)
+{
+	struct tg_health *health = &server->health;
+	int64_t now = now_ms(), lasted = now - atomic_load(&health->since_ms);
+
+	if (!atomic_load(&server->up))
+		health->down_ms += lasted;
+	atomic_store(&health->since_ms, now);
+	return lasted;
+}
+
 bool
 tg_health_turn(struct tg_server *server, bool up)
 {
-	struct tg_health *health = &server->health;
-	int64_t now = now_ms();
-
-	if (atomic_exchange(&server->up, up) == up)
+	if (atomic_load(&server->up) == up)
 		return false;
-	if (up)
-		health->down_ms += now - atomic_load(&health->since_ms);
-	else
-		health->downs++;
-	atomic_store(&health->since_ms, now);
+	tg_health_touch(server);
+	atomic_store(&server->up, up);
+	server->health.downs += !up;
 	return true;
 }
 

@@ -26,7 +26,7 @@ struct tg_health {
 	int64_t due_ms;              /* when the next one begins; 0: that was never planned */
 	int64_t down_ms;             /* time it was down in all, before `since_ms` */
 	char *reason;                /* of the last check, when it failed; may be NULL */
-	_Atomic int64_t since_ms;    /* any thread: when it last went up or down, or began */
+	_Atomic int64_t since_ms;    /* any thread: when its state last changed, or began */
 	_Atomic int32_t duration_ms; /* any thread: of the last check; -1: none has ended */
 };
 
@@ -41,6 +41,10 @@ int tg_health_record(
 
 /* Take the server out, or bring it back; false: it was so already. */
 TG_MUST_USE bool tg_health_turn(struct tg_server *server, bool up);
+
+/* Something else about the server has changed: `since_ms` is now. How long it had not changed, in
+ * ms. */
+int64_t tg_health_touch(struct tg_server *server);
 
 /* Servers that the plan does not check any more must not stay down for ever. */
 void tg_health_release(struct tg_plan *plan);

@@ -76,7 +76,7 @@ struct tg_server_view {
 	int32_t active;   /* requests it is answering now, all threads */
 	int64_t requests; /* requests sent to it so far, all threads */
 	int64_t failures; /* connects and responses that failed, all threads */
-	int64_t since_ms; /* monotonic clock: when it last went up or down, or first appeared */
+	int64_t since_ms; /* monotonic clock: when its state last changed, or it appeared */
 	int32_t check_ms; /* what its last check took; -1: there was none */
 };
 

@@ -42,13 +42,23 @@ function live.check_ms(server)
     return ms >= 0 and ms or nil
 end
 
--- One word for all that decides about it, in the order in which it decides.
-function live.state(server)
-    local view = view_of(server)
-    if view.admin == DISABLED then return "disabled" end
+-- One word for all that decides about it, in the order in which it decides; `admin` is what is
+-- wanted of it.
+local function state_of(view, admin)
+    if admin == DISABLED then return "disabled" end
     if view.up == 0 then return "down" end
     if view.resolved == 0 then return "unresolved" end
-    return view.admin == DRAIN and "drain" or "up"
+    return admin == DRAIN and "drain" or "up"
+end
+
+function live.state(server)
+    local view = view_of(server)
+    return state_of(view, view.admin)
+end
+
+--- The state that a server would be in if `admin` were wanted of it.
+function M.state_with(server, admin)
+    return state_of(view_of(server), admin)
 end
 
 local methods_of_server = {}

@@ -127,12 +127,14 @@ local function count_text(count, first, what)
 end
 
 local function turn(record, server, up, reason, facts)
-    local lasted = tonumber(C.tg_ffi_now()) / 1000 - server.since
+    local lasted, from = tonumber(C.tg_ffi_now()) / 1000 - server.since, server.state
     if C.tg_ffi_server_turn(vm, server._backend, server._server, up and 1 or 0) ~= 1 then return end
+    local to = server.state
+    if from == to then return end -- it was disabled meanwhile
     local count = count_text(up and facts.options.rise or facts.options.fall, facts.first, up and "good" or "failed")
     transition.announce(record, server, {
-        from = up and "down" or "up",
-        to = up and "up" or "down",
+        from = from,
+        to = to,
         reason = up and count or ("%s (%s)"):format(reason, count),
         check_ms = facts.took,
         lasted = lasted,
@@ -147,6 +149,7 @@ end
 -- The function that the timer of one server calls.
 local function round(record, server, probe, options)
     return function()
+        if server.state == "disabled" then return end -- and again after the interval
         local first, start = server.check_ms == nil, C.tg_ffi_now()
         local ok, reason = run_probe(probe, server, options.timeout)
         local took = tonumber(C.tg_ffi_now() - start)

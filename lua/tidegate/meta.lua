@@ -301,6 +301,7 @@ function Server:set(state) end
 ---@field lasted number
 ---@field usable integer
 ---@field servers integer
+---@field backups integer
 ---@field active integer
 ---@field time number
 

@@ -6,6 +6,7 @@ local checker = require "tidegate.checker"
 local declare = require "tidegate.declare"
 local engine = require "tidegate.engine"
 local plan = require "tidegate.plan"
+local transition = require "tidegate.transition"
 local units = require "tidegate.units"
 local where = require "tidegate.where"
 
@@ -122,6 +123,7 @@ end
 local function push_timers()
     local here = engine.role == "worker" and "workers" or "control"
     checker.spread()
+    if #plan.backends > 0 then transition.plan_changes() end
     local running = {}
     for _, timer in ipairs(plan.timers) do
         if timer.on == here then
@@ -130,6 +132,7 @@ local function push_timers()
                 running[index + 1] = timer.fn
                 timer.index = index
                 C.tg_ffi_plan_where(vm, tonumber(ffi.C.TG_HOOK_TIMER), index, timer.where, #timer.where)
+                if timer.changes then C.tg_ffi_plan_changes(vm, index) end
                 local server = timer.checks
                 if server then C.tg_ffi_plan_check(vm, index, server._backend, server._server) end
             end

@@ -1,9 +1,10 @@
--- transition: what happens when a server goes up or down.
--- Whoever changes the state of a server, in the control thread, tells it here: the log has a line,
--- and the backend's server_state function is called. That function may wait, and may fail: it runs
+-- transition: what happens when a server goes up or down, is drained or disabled.
+-- Changes of the state of a server, whoever makes them, are told here, in the control thread: the log
+-- has a line, and the backend's server_state function is called. That function may wait, and may fail: it runs
 -- in a task of its own, so neither the checks nor the next change wait for it. Changes of one backend
 -- come to it one by one, in their order.
 local ffi = require "ffi"
+local backends = require "tidegate.backend"
 local engine = require "tidegate.engine"
 local plan = require "tidegate.plan"
 local wait = require "tidegate.wait"
@@ -42,7 +43,8 @@ function M.text(server, change)
     if change.reason then parts[1] = parts[1] .. ": " .. change.reason end
     if change.check_ms then parts[#parts + 1] = ("check duration: %d ms"):format(change.check_ms) end
     parts[#parts + 1] = ("%s for %s"):format(change.from, M.span(change.lasted))
-    parts[#parts + 1] = ("%d of %d servers usable"):format(change.usable, change.servers)
+    local backups = change.backups > 0 and (" and %d backup"):format(change.backups) or ""
+    parts[#parts + 1] = ("%d of %d servers usable%s"):format(change.usable, change.servers, backups)
     parts[#parts + 1] = ("%d request%s on it"):format(change.active, change.active == 1 and "" or "s")
     return table.concat(parts, "; ")
 end
@@ -102,19 +104,60 @@ end
 
 ---------------------------------------------------------------------------------------- announce
 
+local function count(record)
+    local regular = 0
+    for i = 1, #record.servers do
+        if not record.servers[i].backup then regular = regular + 1 end
+    end
+    return regular
+end
+
 --- Tell of a change that has just been made: { from =, to =, lasted = seconds in `from`,
 --- reason = text or nil, check_ms = what the last check took, or nil }. What else there is to know
 --- is added. Control thread only.
 function M.announce(record, server, change)
-    change.usable = C.tg_ffi_backend_usable(vm, record.index)
-    change.servers = #record.servers
+    change.usable = C.tg_ffi_backend_open(vm, record.index, 0)
+    change.backups = C.tg_ffi_backend_open(vm, record.index, 1)
+    record.regular = record.regular or count(record)
+    change.servers = record.regular
     change.active = server.active
     change.time = tonumber(C.tg_ffi_wall()) / 1000
-    say(change.to == "up" and NOTICE or WARNING, "%s", M.text(server, change))
-    if change.usable == 0 and change.to ~= "up" then
+    say(change.to == "down" and WARNING or NOTICE, "%s", M.text(server, change))
+    if change.to ~= "up" and change.from == "up" and change.usable + change.backups == 0 then
         say(ERROR, "backend %s has no server available!", record.name)
     end
     if record.server_state then enqueue(record, server, change) end
+end
+
+--------------------------------------------------------------------- what is wanted of a server
+
+local next_change = ffi.new("struct tg_change")
+
+-- What others (the command line, scripts in any thread) have changed.
+local function tell_changes()
+    while C.tg_ffi_change_next(vm, next_change) == 0 do
+        local record = plan.backends[next_change.backend + 1]
+        local server = record.servers[next_change.server + 1]
+        local from, to = backends.state_with(server, next_change.admin), server.state
+        if from ~= to then
+            M.announce(record, server, {
+                from = from, to = to, reason = "by " .. engine.text(next_change.by),
+                lasted = tonumber(next_change.lasted_ms) / 1000,
+            })
+        end
+    end
+end
+
+--- Plan to be told of such changes. Once.
+function M.plan_changes()
+    plan.timers[#plan.timers + 1] = {
+        fn = tell_changes,
+        where = where.definition(tell_changes),
+        first_ms = -1,
+        every_ms = -1,
+        on = "control",
+        changes = true,
+    }
 end
 
 return M

@@ -299,6 +299,49 @@ describe("server_state", function()
     end)
 end)
 
+describe("a server that is disabled", function()
+    local function set(gate, state)
+        assert.equal(0, h.command("server", "web/a", state, "--control", gate.control).status)
+    end
+
+    it("is not checked until it is ready again, and server_state is told", function()
+        local a, b = patient(), patient()
+        local gate = tidegate { servers = { a, b }, check = check(), server_state = h.code [[function(server, change)
+            require("tidegate").log.info("told: %s %s %s, %s", server, change.from, change.to, change.reason)
+        end]] }
+        set(gate, "disabled")
+        gate:wait_log "server a is disabled: by the control socket; up for .*; 1 of 2 servers usable"
+        gate:wait_log "told: web/a up disabled, by the control socket"
+        local count = h.settles(function() return a.checks end, 0.3)
+        local others = b.checks
+        h.wait_until(function() return b.checks > others + 2 end, "checks of the other")
+        assert.equal(count, a.checks)
+
+        set(gate, "drain")
+        gate:wait_log "told: web/a disabled drain"
+        h.wait_until(function() return a.checks > count end, "a check")
+        a.sick = true
+        gate:wait_log "told: web/a drain down, status 500"
+        set(gate, "ready")
+        a.sick = false
+        gate:wait_log "told: web/a down up"
+    end)
+
+    it("by a script in a worker is told as well", function()
+        local gate = tidegate { servers = { patient() }, listen = { route = h.code [[function(req)
+            web.servers[1]:set(req.path:sub(2))
+            return req:respond(200)
+        end]] }, server_state = h.code [[function(server, change)
+            require("tidegate").log.info("told: %s %s %s, %s", server, change.from, change.to, change.reason)
+        end]] }
+        get(gate, "/disabled")
+        gate:wait_log "backend web has no server available!"
+        gate:wait_log "told: web/a up disabled, by the script at "
+        get(gate, "/ready")
+        gate:wait_log "told: web/a disabled up, by the script at "
+    end)
+end)
+
 describe("thousands of servers", function()
     local COUNT, INTERVAL = 2000, 4 * h.scale
     local CONFIG = [[

@@ -68,7 +68,8 @@ describe("the checker", function()
     it("has one timer for each server, spread over the interval, in the control thread only", function()
         load('{ "tcp", interval = "4s" }', nil, 4)
         assert.same({ { first_ms = 0, every_ms = 4000 }, { first_ms = 1000, every_ms = 4000 },
-            { first_ms = 2000, every_ms = 4000 }, { first_ms = 3000, every_ms = 4000 } }, gate.timers)
+            { first_ms = 2000, every_ms = 4000 }, { first_ms = 3000, every_ms = 4000 },
+            { first_ms = -1, every_ms = -1 } }, gate.timers) -- the last tells of changes by others
         assert.same({ [0] = "s1", "s2", "s3", "s4" }, gate.checks)
         gate:remove()
         gate = gates.load('local tide = require "tidegate" tide.listen("127.0.0.1:80", { route = tide.backend("w", {'
@@ -80,7 +81,8 @@ describe("the checker", function()
     it("asks thousands of servers evenly: never two in one millisecond where there is room", function()
         load('{ "tcp", interval = "2s" }', nil, 2000)
         local seen = {}
-        for _, timer in ipairs(gate.timers) do
+        for i = 1, 2000 do
+            local timer = gate.timers[i]
             assert.is_nil(seen[timer.first_ms])
             seen[timer.first_ms] = true
         end
@@ -323,7 +325,7 @@ describe("server_state", function()
         local told = rawget(_G, "told")
         assert.equal("s1", told[1])
         assert.same({ from = "up", to = "down", reason = "status 500 (the first check has failed)", check_ms = 0,
-            lasted = 0, usable = 2, servers = 3, active = 0, time = 1700000001 }, told[2])
+            lasted = 0, usable = 2, servers = 3, backups = 0, active = 0, time = 1700000001 }, told[2])
     end)
 
     it("sleeps until there is a change", function()
@@ -361,6 +363,63 @@ describe("server_state", function()
         assert.equal(60000, tonumber(gate.call.wait_ms))
         assert.matches("server_state %(.*%) took more than 60s for a change of server s1",
             gate.messages[#gate.messages])
+    end)
+end)
+
+describe("what is wanted of a server", function()
+    local READY, DRAIN, DISABLED = 0, 1, 2
+
+    -- The control thread has set it.
+    local function set(admin, lasted_ms)
+        local view = server().view
+        gate.changes[#gate.changes + 1] = { server = 0, admin = view.admin, lasted_ms = lasted_ms or 0, by = "me" }
+        view.admin, view.usable = admin, admin == DISABLED and 0 or view.up
+        call_timer(gate.changes_timer)
+    end
+
+    it("is logged when it changes its state, and told to server_state", function()
+        load(probe(BY_GOOD), "server_state = function(_, change) told = (told or '') .. change.to .. ' ' end,", 2)
+        set(DRAIN, 61000)
+        set(DISABLED)
+        set(READY)
+        assert.same({ "2 backend web: server s1 is drain: by me; up for 1m1s; 1 of 2 servers usable; 0 requests on it",
+            "2 backend web: server s1 is disabled: by me; drain for 0.0s; 1 of 2 servers usable; 0 requests on it",
+            "2 backend web: server s1 is up: by me; disabled for 0.0s; 2 of 2 servers usable; 0 requests on it" },
+            messages())
+        call_timer(2)
+        assert.equal("drain disabled up ", rawget(_G, "told"))
+    end)
+
+    it("leaves a server that is down down, without a word", function()
+        load(probe(BY_GOOD, 'init_state = "fully-down"'))
+        set(DRAIN)
+        assert.same({}, messages())
+    end)
+
+    it("may leave nobody, which is said", function()
+        load(probe(BY_GOOD))
+        set(DRAIN)
+        assert.equal("4 backend web has no server available!", messages()[2])
+        set(DISABLED)
+        assert.equal(3, #messages())
+    end)
+
+    it("spares a disabled server its checks", function()
+        load(probe("told = (told or 0) + 1 return good"))
+        set(DISABLED)
+        check(false)
+        assert.is_nil(rawget(_G, "told"))
+        assert.equal(0, next_ms()) -- the interval
+        set(READY)
+        check(true)
+        assert.equal(1, rawget(_G, "told"))
+    end)
+
+    it("names backup servers apart", function()
+        load(probe(BY_GOOD, "fall = 1"), nil, 2, "backup = true")
+        check(nil)
+        assert.matches("0 of 0 servers usable and 1 backup; ", messages()[1])
+        assert.is_nil(messages()[2])
     end)
 end)
 

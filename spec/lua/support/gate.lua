@@ -185,7 +185,8 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)
         local view = ffi.new("struct tg_server_view",
-            { usable = o.init_up, up = o.init_up, check_ms = -1, since_ms = gate.now })
+            { usable = o.init_up, up = o.init_up, check_ms = -1, since_ms = gate.now, resolved = 1,
+                admin = o.admin })
         return index(gate.backends[backend + 1].servers,
             { name = name, address = address, view = view,
                 options = copy(o, "weight checked max_connections backup admin init_up init_credit") })
@@ -203,6 +204,11 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_check(_, timer, backend, server)
         gate.checks[timer] = gate.backends[backend + 1].servers[server + 1].name
+        return 0
+    end
+
+    function C.tg_ffi_plan_changes(_, timer)
+        gate.changes_timer = timer
         return 0
     end
 
@@ -290,10 +296,21 @@ local function server_functions(C, gate)
         return 1
     end
 
-    function C.tg_ffi_backend_usable(_, backend)
+    function C.tg_ffi_backend_open(_, backend, backup)
         local count = 0
-        for _, entry in ipairs(gate.backends[backend + 1].servers) do count = count + entry.view.usable end
+        for _, entry in ipairs(gate.backends[backend + 1].servers) do
+            local open = entry.view.usable == 1 and entry.view.admin == 0 and entry.options.backup == backup
+            count = count + (open and 1 or 0)
+        end
         return count
+    end
+
+    function C.tg_ffi_change_next(_, out)
+        local change = table.remove(gate.changes, 1)
+        if not change then return MISSING end
+        out.backend, out.server, out.admin, out.lasted_ms = 0, change.server, change.admin, change.lasted_ms
+        put(out.by, change.by, gate.keep)
+        return 0
     end
 
     function C.tg_ffi_timer_wake(_, timer)
@@ -466,8 +483,8 @@ function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
         backends = {}, listeners = {}, timers = {}, sinks = {}, where = {}, files = {}, errors = {},
-        epoch = 1, turns = 0, queued = 0, wishes = {}, checks = {}, woken = {}, socks = 0, closed = {}, messages = {},
-        lines = {}, now = 1000,
+        epoch = 1, turns = 0, queued = 0, wishes = {}, checks = {}, woken = {}, changes = {}, socks = 0, closed = {},
+        messages = {}, lines = {}, now = 1000,
         directory = os.tmpname(),
     }, Gate)
     os.remove(gate.directory)

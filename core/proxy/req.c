@@ -310,6 +310,7 @@ settle_client(struct tg_req *req)
 	return tg_answer_error(req, row);
 }
 
+/* Before the client is told: who has an error in hand finds it counted. */
 static void
 account(struct tg_req *req)
 {
@@ -321,6 +322,8 @@ account(struct tg_req *req)
 	req->view.total_ms = (int32_t)(tg_loop_now(req->engine->loop) - req->began);
 	tg_cell_add(&counters->ends[req->view.end], 1);
 	tg_gauge_add(&counters->active, -1);
+	if (req->backend != NULL)
+		tg_gauge_add(&req->backend->state->cells[req->engine->worker].active, -1);
 }
 
 static void
@@ -353,10 +356,8 @@ finish(struct tg_req *req)
 	tg_upstream_detach(req, false);
 	tg_queue_leave(req);
 	tg_queue_give(req);
-	if (req->backend != NULL)
-		tg_gauge_add(&req->backend->state->cells[req->engine->worker].active, -1);
-	keep = settle_client(req);
 	account(req);
+	keep = settle_client(req);
 	if (req->listener->options.has_finish) {
 		look_around(req);
 		hooks->finish(req);

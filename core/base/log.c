@@ -8,12 +8,12 @@
 
 enum { LINE_MAX_BYTES = 8192 };
 
-static _Atomic(void (*)(const char *, size_t)) current_sink;
+static _Atomic(void (*)(const struct tg_log_message *)) current_sink;
 
 static const char *const level_names[] = { "debug", "info", "notice", "warning", "error" };
 
 void
-tg_log_set_sink(void (*sink)(const char *line, size_t len))
+tg_log_set_sink(void (*sink)(const struct tg_log_message *message))
 {
 	atomic_store(&current_sink, sink);
 }
@@ -38,7 +38,7 @@ void
 tg_log(enum tg_log_level level, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
-	void (*sink)(const char *, size_t) = atomic_load(&current_sink);
+	void (*sink)(const struct tg_log_message *) = atomic_load(&current_sink);
 	size_t start = write_prefix(line, sizeof(line), level);
 	size_t room = sizeof(line) - start - 1, len;
 	va_list args;
@@ -56,7 +56,7 @@ tg_log(enum tg_log_level level, const char *format, ...)
 			line[i] = '?';
 	line[len++] = '\n';
 	if (sink != NULL)
-		sink(line, len);
+		sink(&(struct tg_log_message){ level, line, len, start });
 	else if (write(STDERR_FILENO, line, len) < 0)
 		return; /* nobody to tell */
 }

@@ -14,8 +14,16 @@ enum tg_log_level { TG_LOG_DEBUG, TG_LOG_INFO, TG_LOG_NOTICE, TG_LOG_WARNING, TG
 /* Log one message; line breaks inside it are kept (tracebacks), other control bytes are not. */
 void tg_log(enum tg_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Where whole lines, ending in a newline, go from now on; NULL: standard error. Called with no
- * lock held, from any thread. */
-void tg_log_set_sink(void (*sink)(const char *line, size_t len));
+/* One message: the whole line, which ends in a newline, and where in it the text begins. */
+struct tg_log_message {
+	enum tg_log_level level;
+	const char *line;
+	size_t len;
+	size_t text;
+};
+
+/* Where messages go from now on; NULL: standard error. Called with no lock held, from any
+ * thread. */
+void tg_log_set_sink(void (*sink)(const struct tg_log_message *message));
 
 #endif

@@ -86,8 +86,6 @@ const char *tg_ffi_strerror(int code);
 
 /* ---- Requests ------------------------------------------------------------------------- */
 
-enum tg_side { TG_SIDE_REQUEST, TG_SIDE_RESPONSE };
-
 /* Fields. `serial` is that of the handle. The index variant walks all live fields of a head,
  * from 0; MISSING after the last. `find` continues after index `after` (-1: from the start)
  * and returns the index found. */
@@ -116,6 +114,10 @@ int tg_ffi_res_status(struct tg_req_view *req, uint64_t serial, int status);
  * be added with tg_ffi_field_add on TG_SIDE_RESPONSE. status 200..599. */
 int tg_ffi_req_respond(
     struct tg_req_view *req, uint64_t serial, int status, const char *body, size_t len);
+
+/* What the listener's capture number `index` has kept of the request or the response. MISSING:
+ * nothing. */
+int tg_ffi_req_captured(struct tg_req_view *req, uint64_t serial, int index, struct tg_str *value);
 
 /* Say that the runtime keeps a table for this request: RELEASE is called at its end. */
 void tg_ffi_req_keep(struct tg_req_view *req);
@@ -177,9 +179,14 @@ int tg_ffi_plan_server(struct tg_vm *vm, int backend, const char *name, size_t n
     const char *address, size_t address_len, const struct tg_server_options *options);
 int tg_ffi_plan_listener(
     struct tg_vm *vm, const char *address, size_t len, const struct tg_listener_options *options);
-/* A sink for log lines: "stdout", "stderr", "file:/path". A file that cannot be opened is refused
- * with libuv's code for the reason. */
-int tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len);
+/* What a listener keeps for the log, as it came: at most `max` bytes of the last field of that name;
+ * cookie 1: of the first cookie whose "name=value" begins with it. Their numbers are 0, 1, … */
+int tg_ffi_plan_capture(
+    struct tg_vm *vm, int listener, int side, int cookie, const char *name, size_t len, int max);
+/* A sink for log lines: "stdout", "stderr", "file:/path", "syslog:…". A file that cannot be opened is
+ * refused with libuv's code for the reason. */
+int tg_ffi_plan_sink(
+    struct tg_vm *vm, const char *target, size_t len, const struct tg_sink_options *options);
 /* Settings of the process. All but max_connections and grace_ms hold from its start to its end. */
 int tg_ffi_plan_process(struct tg_vm *vm, const struct tg_process_options *options);
 /* TG_HOOK_TIMER is called with the timer's index, first after `first_ms` ms, then each time `ms`
@@ -221,10 +228,10 @@ int tg_ffi_sock_close(struct tg_vm *vm, int sock);
 
 enum tg_level { TG_LEVEL_DEBUG, TG_LEVEL_INFO, TG_LEVEL_NOTICE, TG_LEVEL_WARNING, TG_LEVEL_ERROR };
 
-/* A message to the engine's own log (stderr). */
+/* A message to the engine's own log (stderr, and the sinks that want messages). */
 void tg_ffi_log(int level, const char *text, size_t len);
 /* A line to a sink of the plan; a newline is added. Never blocks: MEMORY when it was dropped. */
-int tg_ffi_log_line(struct tg_vm *vm, int sink, const char *line, size_t len);
+int tg_ffi_log_line(struct tg_vm *vm, int sink, int level, const char *line, size_t len);
 
 /* Milliseconds: of a monotonic clock, and since the epoch. */
 int64_t tg_ffi_now(void);

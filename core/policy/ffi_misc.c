@@ -171,13 +171,17 @@ tg_ffi_log(int level, const char *text, size_t len)
 }
 
 int
-tg_ffi_log_line(struct tg_vm *vm, int sink, const char *line, size_t len)
+tg_ffi_log_line(struct tg_vm *vm, int sink, int level, const char *line, size_t len)
 {
 	struct tg_plan *plan = vm->config.plan;
 
 	if (sink < 0 || (unsigned)sink >= plan->sink_count)
 		return TG_FFI_MISSING;
-	return vm->config.log_line(plan->sinks[sink], line, len) == 0 ? 0 : TG_FFI_MEMORY;
+	if (level < TG_LOG_DEBUG || level > TG_LOG_ERROR)
+		level = TG_LOG_INFO;
+	return vm->config.log_line(&plan->sinks[sink], (enum tg_log_level)level, line, len) == 0
+	    ? 0
+	    : TG_FFI_MEMORY;
 }
 
 int64_t

@@ -109,7 +109,29 @@ tg_ffi_plan_listener(
 }
 
 int
-tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
+tg_ffi_plan_capture(
+    struct tg_vm *vm, int listener, int side, int cookie, const char *name, size_t len, int max)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_capture capture = {
+		.name = { name, len },
+		.side = side == TG_SIDE_REQUEST ? TG_SIDE_REQUEST : TG_SIDE_RESPONSE,
+		.cookie = cookie != 0,
+		.max = (uint32_t)max,
+	};
+	int index;
+
+	if (!builds(vm))
+		return 0;
+	if (listener < 0 || (unsigned)listener >= plan->listener_count || len == 0 || max < 1)
+		return TG_FFI_INVALID;
+	index = tg_plan_add_capture(plan, (unsigned)listener, &capture);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+int
+tg_ffi_plan_sink(
+    struct tg_vm *vm, const char *target, size_t len, const struct tg_sink_options *options)
 {
 	struct tg_plan *plan = vm->config.plan;
 	struct tg_str text = { target, len };
@@ -118,8 +140,9 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 	if (!builds(vm)) {
 		unsigned i = vm->sinks_seen++;
 
-		return i < plan->sink_count && tg_str_eq(plan->sinks[i], text) ? (int)i
-		                                                               : TG_FFI_MISMATCH;
+		return i < plan->sink_count && tg_str_eq(plan->sinks[i].target, text)
+		    ? (int)i
+		    : TG_FFI_MISMATCH;
 	}
 	/* Where the process has yet to become another user, that one is to open it: process/ looks
 	 * then. (The settings of the process come before the sinks.) */
@@ -128,7 +151,7 @@ tg_ffi_plan_sink(struct tg_vm *vm, const char *target, size_t len)
 		if (index < 0)
 			return index; /* libuv's codes are the negative errno */
 	}
-	index = tg_plan_add_text(&plan->sinks, &plan->sink_count, text);
+	index = tg_plan_add_sink(plan, text, options);
 	return index < 0 ? TG_FFI_MEMORY : index;
 }
 

@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include "policy/task.h"
+#include "proxy/capture.h"
 #include "proxy/req.h"
 
 /* The request of a handle; NULL: it has ended. */
@@ -43,7 +44,7 @@ head_of(struct tg_req_view *view, uint64_t serial, int side, struct tg_head **he
 		return TG_FFI_ENDED;
 	if (side == TG_SIDE_REQUEST) {
 		*head = &req->in;
-		return req->head_done ? 0 : TG_FFI_STATE;
+		return req->head_done ? 0 : TG_FFI_MISSING; /* it has ended without one */
 	}
 	*head = &req->out;
 	return req->answered || view->response_ready ? 0 : TG_FFI_STATE;
@@ -56,9 +57,9 @@ editable(struct tg_req_view *view, uint64_t serial, int side, struct tg_head **h
 	int code = head_of(view, serial, side, head);
 	const struct tg_req *req = (const struct tg_req *)(const void *)view;
 
-	if (code != 0)
+	if (code == TG_FFI_ENDED)
 		return code;
-	if (view->end != TG_END_NONE)
+	if (code != 0 || view->end != TG_END_NONE)
 		return TG_FFI_STATE;
 	return (side == TG_SIDE_REQUEST ? req->sending : req->head_sent) ? TG_FFI_STATE : 0;
 }
@@ -208,6 +209,17 @@ tg_ffi_req_respond(
 	default:
 		return TG_FFI_STATE;
 	}
+}
+
+int
+tg_ffi_req_captured(struct tg_req_view *view, uint64_t serial, int index, struct tg_str *value)
+{
+	struct tg_req *req = live(view, serial);
+
+	if (req == NULL)
+		return TG_FFI_ENDED;
+	*value = tg_captured(req, (unsigned)index);
+	return value->ptr != NULL ? 0 : TG_FFI_MISSING;
 }
 
 void

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/view.h"
 #include "net/loop.h"
 #include "policy/shared.h"
@@ -50,11 +51,12 @@ tg_watch_leave(struct tg_watch *watch)
 	atomic_store_explicit(&watch->where, NULL, memory_order_relaxed);
 }
 
-/* Where lines of a plan's sinks go (process/). 0, or negative when the line was dropped. */
-typedef int (*tg_log_line_fn)(struct tg_str sink, const char *line, size_t len);
+/* A line for a sink of the plan (process/). 0, or negative when it was dropped. */
+typedef int (*tg_log_line_fn)(
+    const struct tg_plan_sink *sink, enum tg_log_level level, const char *line, size_t len);
 
-/* Can lines be written there? 0, or a negative errno. */
-typedef int (*tg_log_check_fn)(struct tg_str sink);
+/* Can lines be written to that target? 0, or a negative errno. */
+typedef int (*tg_log_check_fn)(struct tg_str target);
 
 /* What is wrong with these names of a user and a group, and the remedy; NULL: nothing. */
 typedef const char *(*tg_user_error_fn)(struct tg_str user, struct tg_str group);

@@ -1,23 +1,18 @@
 #include "process/logger.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/log.h"
+#include "process/log_file.h"
+#include "process/syslog.h"
 
 enum {
 	BUFFER_MAX = 4 * 1024 * 1024,
 	FIRST_BUFFER = 16 * 1024,
-	FILE_FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-	FILE_MODE = 0640,
 };
 
 struct buffer {
@@ -25,51 +20,104 @@ struct buffer {
 	size_t len, cap;
 };
 
+/* A place where lines go, for as long as the process logs. One per target and options. */
 struct sink {
 	struct sink *next;
 	char *target;
-	int fd;                /* writer only; -1: not open */
-	int error;             /* writer only: errno of the last failure; 0: it works */
-	struct buffer filling; /* under lock */
-	struct buffer writing; /* writer only */
-	uint64_t dropped;      /* under lock: lines, not said yet */
-	time_t said;           /* writer only: when lines were last said to be lost */
+	struct tg_sink_options options;
+	bool to_syslog;
+
+	/* Under lock. */
+	pthread_cond_t wake;
+	struct buffer filling;
+	uint64_t dropped; /* lines, not said yet */
+	bool messages;    /* the current plan wants the engine's messages here */
+	bool reopen;
+	bool idle;    /* its thread has nothing to do */
+	bool failing; /* the last line could not be written */
+
+	/* Its thread's only. */
+	struct buffer writing;
+	int error; /* of the last failure, for tg_syslog_strerror; 0: it works */
+	struct tg_syslog syslog;
+	struct tg_log_file file;
+	time_t said; /* when lines were last said to be lost */
 };
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	pthread_t thread;
-	struct sink *sinks; /* under lock; never removed while the thread runs */
-	uint64_t dropped;   /* under lock: lines, in all */
-	bool stopping, reopen, running;
-	bool idle; /* under lock: the writer has nothing to do */
-} logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+	struct sink *sinks;     /* under lock; one that is there stays */
+	uint64_t dropped;       /* under lock: lines, in all */
+	unsigned threads;       /* under lock: that run */
+	pthread_cond_t ended;   /* none of them runs any more */
+	bool stopping, running; /* under lock */
+} logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
 
-static const char stderr_target[] = "stderr";
+/* Of the thread of a sink: what it says of its own losses does not go there. */
+static _Thread_local struct sink *own;
 
-/* Under lock: the sink of that target, made if need be; NULL: out of memory. */
-static struct sink *
-find_sink(struct tg_str target)
+static const struct tg_plan_sink to_stderr = { .target = { "stderr", 6 } };
+
+static void *writer(void *arg);
+
+/* --- sinks -------------------------------------------------------------------------------- */
+
+/* Under lock. Detached: the guard may end the process while one still waits for a reader. */
+static bool
+start_thread(struct sink *sink)
 {
-	struct sink *sink;
+	pthread_t thread;
 
-	for (sink = logger.sinks; sink != NULL; sink = sink->next)
-		if (tg_str_eq(tg_str_of(sink->target), target))
-			return sink;
-	sink = calloc(1, sizeof(*sink));
+	if (pthread_create(&thread, NULL, writer, sink) != 0)
+		return false;
+	pthread_detach(thread);
+	logger.threads++;
+	return true;
+}
+
+/* Under lock. NULL: out of memory or threads. */
+static struct sink *
+new_sink(const struct tg_plan_sink *to)
+{
+	struct sink *sink = calloc(1, sizeof(*sink));
+
 	if (sink == NULL)
 		return NULL;
-	sink->target = strndup(target.ptr, target.len);
-	if (sink->target == NULL) {
+	sink->target = strndup(to->target.ptr, to->target.len);
+	sink->options = to->options;
+	sink->to_syslog = tg_syslog_names(to->target);
+	sink->syslog = (struct tg_syslog){ .target = sink->target, .options = to->options };
+	sink->file.target = sink->target;
+	pthread_cond_init(&sink->wake, NULL);
+	if (sink->target == NULL || !start_thread(sink)) {
+		pthread_cond_destroy(&sink->wake);
+		free(sink->target);
 		free(sink);
 		return NULL;
 	}
-	sink->fd = -1;
 	sink->next = logger.sinks;
 	logger.sinks = sink;
 	return sink;
 }
+
+/* Under lock: the sink, made if need be; NULL: out of memory or threads. */
+static struct sink *
+find_sink(const struct tg_plan_sink *to)
+{
+	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
+		if (tg_str_eq(tg_str_of(sink->target), to->target) &&
+		    memcmp(&sink->options, &to->options, sizeof(to->options)) == 0)
+			return sink;
+	return logger.running ? new_sink(to) : NULL;
+}
+
+int
+tg_logger_check(struct tg_str target)
+{
+	return tg_syslog_names(target) ? tg_syslog_check(target) : tg_log_file_check(target);
+}
+
+/* --- lines -------------------------------------------------------------------------------- */
 
 static bool
 make_room(struct buffer *buffer, size_t len)
@@ -91,142 +139,161 @@ make_room(struct buffer *buffer, size_t len)
 	return true;
 }
 
-/* Under lock. `newline`: add one. */
-static int
-append(struct sink *sink, const char *line, size_t len, bool newline)
+static void
+put(struct buffer *buffer, const void *bytes, size_t len)
 {
+	memcpy(buffer->bytes + buffer->len, bytes, len);
+	buffer->len += len;
+}
+
+/* Under lock. A line without its newline. */
+static int
+append(struct sink *sink, enum tg_log_level level, const char *line, size_t len)
+{
+	struct tg_syslog_record record = { (uint32_t)len, level };
 	struct buffer *buffer = &sink->filling;
 
-	if (!make_room(buffer, len + 1)) {
+	/* A sink that had work will look again before it sleeps. */
+	if (buffer->len == 0)
+		pthread_cond_signal(&sink->wake);
+	if (!make_room(buffer, len + sizeof(record))) {
 		sink->dropped++;
 		logger.dropped++;
-		pthread_cond_signal(&logger.wake);
 		return -1;
 	}
 	tg_assert(buffer->bytes != NULL);
-	memcpy(buffer->bytes + buffer->len, line, len);
-	buffer->len += len;
-	if (newline)
-		buffer->bytes[buffer->len++] = '\n';
-	if (buffer->len == len + newline)
-		pthread_cond_signal(&logger.wake);
+	if (sink->to_syslog)
+		put(buffer, &record, sizeof(record));
+	put(buffer, line, len);
+	if (!sink->to_syslog)
+		put(buffer, "\n", 1);
 	return 0;
 }
 
-static int
-log_bytes(struct tg_str target, const char *line, size_t len, bool newline)
+int
+tg_logger_line(const struct tg_plan_sink *to, enum tg_log_level level, const char *line, size_t len)
 {
 	struct sink *sink;
 	int result = -1;
 
 	pthread_mutex_lock(&logger.lock);
-	sink = find_sink(target);
+	sink = find_sink(to);
 	if (sink != NULL)
-		result = append(sink, line, len, newline);
+		result = append(sink, level, line, len);
 	else
 		logger.dropped++;
 	pthread_mutex_unlock(&logger.lock);
 	return result;
 }
 
-int
-tg_logger_line(struct tg_str target, const char *line, size_t len)
+/* Under lock: does a message go there? Of what is lost here only those are told that work: two
+ * that fail would tell each other for ever. */
+static bool
+wants(const struct sink *sink, enum tg_log_level level)
 {
-	return log_bytes(target, line, len, true);
+	if (sink == own || (own != NULL && sink->failing))
+		return false;
+	return sink->messages && (int)level >= sink->options.level;
 }
 
 static void
-engine_message(const char *line, size_t len)
+engine_message(const struct tg_log_message *message)
 {
-	(void)log_bytes(TG_STR(stderr_target), line, len, false);
+	const char *text = message->line + message->text;
+	size_t len = message->len - 1;
+	struct sink *usual;
+
+	pthread_mutex_lock(&logger.lock);
+	usual = find_sink(&to_stderr);
+	if (usual != NULL && usual != own)
+		(void)append(usual, message->level, message->line, len);
+	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next) {
+		if (!wants(sink, message->level))
+			continue;
+		if (sink->to_syslog)
+			(void)append(sink, message->level, text, len - message->text);
+		else
+			(void)append(sink, message->level, message->line, len);
+	}
+	pthread_mutex_unlock(&logger.lock);
 }
 
-int
-tg_logger_check(struct tg_str target)
+/* Under lock. */
+static void
+reopen_all(void)
 {
-	char path[4096];
-	int fd;
-
-	if (target.len <= 5 || memcmp(target.ptr, "file:", 5) != 0)
-		return 0;
-	if (target.len - 5 >= sizeof(path))
-		return -ENAMETOOLONG;
-	memcpy(path, target.ptr + 5, target.len - 5);
-	path[target.len - 5] = '\0';
-	fd = open(path, FILE_FLAGS, FILE_MODE);
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
+	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next) {
+		sink->reopen = true;
+		pthread_cond_signal(&sink->wake);
+	}
 }
 
-/* --- the writer --------------------------------------------------------------------------- */
-
-static int
-open_target(const char *target)
+void
+tg_logger_reopen(void)
 {
-	if (strcmp(target, "stdout") == 0)
-		return STDOUT_FILENO;
-	if (strncmp(target, "file:", 5) == 0)
-		return open(target + 5, FILE_FLAGS, FILE_MODE);
-	return STDERR_FILENO;
+	pthread_mutex_lock(&logger.lock);
+	reopen_all();
+	pthread_mutex_unlock(&logger.lock);
+}
+
+/* Reopening closes what this plan has no use for. */
+void
+tg_logger_follow(const struct tg_plan *plan)
+{
+	pthread_mutex_lock(&logger.lock);
+	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
+		sink->messages = false;
+	reopen_all();
+	for (unsigned i = 0; i < plan->sink_count; i++) {
+		struct sink *sink =
+		    plan->sinks[i].options.messages ? find_sink(&plan->sinks[i]) : NULL;
+
+		if (sink != NULL)
+			sink->messages = true;
+	}
+	pthread_mutex_unlock(&logger.lock);
+}
+
+/* --- the thread of a sink ----------------------------------------------------------------- */
+
+/* How many lines could not be written. */
+static uint64_t
+write_all(struct sink *sink)
+{
+	struct buffer *buffer = &sink->writing;
+	uint64_t lost = 0;
+
+	if (buffer->len > 0 && sink->to_syslog) {
+		lost = tg_syslog_send(&sink->syslog, buffer->bytes, buffer->len);
+		sink->error = sink->syslog.error;
+	} else if (buffer->len > 0) {
+		lost = tg_log_file_write(&sink->file, buffer->bytes, buffer->len);
+		sink->error = sink->file.error;
+	}
+	buffer->len = 0;
+	return lost;
 }
 
 static void
 close_target(struct sink *sink)
 {
-	if (sink->fd > STDERR_FILENO)
-		close(sink->fd);
-	sink->fd = -1;
+	tg_syslog_close(&sink->syslog);
+	tg_log_file_close(&sink->file);
 }
 
-/* How many lines could not be written: disk full, pipe closed, file that cannot be opened. */
-static uint64_t
-write_all(struct sink *sink)
-{
-	const char *from = sink->writing.bytes;
-	size_t left = sink->writing.len;
-	uint64_t lost = 0;
-
-	sink->writing.len = 0;
-	if (sink->fd < 0 && left > 0)
-		sink->fd = open_target(sink->target);
-	sink->error = sink->fd < 0 ? errno : 0;
-	while (left > 0 && sink->error == 0) {
-		ssize_t n = write(sink->fd, from, left);
-
-		if (n >= 0) {
-			from += n;
-			left -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			struct pollfd wait = { .fd = sink->fd, .events = POLLOUT };
-
-			poll(&wait, 1, 1000);
-		} else if (errno != EINTR) {
-			sink->error = errno;
-		}
-	}
-	for (; left > 0; from++, left--)
-		lost += *from == '\n';
-	return lost;
-}
-
-/* Once a second at most, to standard error: or there is nobody to tell. */
+/* Once a second at most. */
 static bool
 say_lost(struct sink *sink, uint64_t lost)
 {
 	struct timespec now;
-	char note[512];
-	int len;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (now.tv_sec == sink->said)
 		return false;
 	sink->said = now.tv_sec;
-	len = snprintf(note, sizeof(note), "tidegate: %llu log lines for %.400s were dropped: %s\n",
+	tg_log(TG_LOG_WARNING, "%llu log lines for %.400s were dropped: %s",
 	    (unsigned long long)lost, sink->target,
-	    sink->error != 0 ? strerror(sink->error) : "they came too fast");
-	(void)!write(STDERR_FILENO, note, (size_t)len);
+	    sink->error != 0 ? tg_syslog_strerror(sink->error) : "they came too fast");
 	return true;
 }
 
@@ -249,76 +316,89 @@ write_sink(struct sink *sink)
 		dropped = 0;
 	pthread_mutex_lock(&logger.lock);
 	sink->dropped += dropped; /* said with the next ones */
+	if (full.len > 0)
+		sink->failing = lost > 0;
 	logger.dropped += lost;
 	return full.len > 0;
 }
 
 static void *
-writer(void *unused)
+writer(void *arg)
 {
-	bool busy;
+	struct sink *sink = arg;
 
-	(void)unused;
+	own = sink;
 	pthread_mutex_lock(&logger.lock);
 	for (;;) {
-		if (logger.reopen)
-			for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
-				close_target(sink);
-		logger.reopen = false;
-		busy = false;
-		for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
-			busy |= write_sink(sink);
-		if (busy)
+		if (sink->reopen)
+			close_target(sink);
+		sink->reopen = false;
+		if (write_sink(sink))
 			continue;
 		if (logger.stopping)
 			break;
-		logger.idle = true;
-		pthread_cond_wait(&logger.wake, &logger.lock);
-		logger.idle = false;
+		sink->idle = true;
+		pthread_cond_wait(&sink->wake, &logger.lock);
+		sink->idle = false;
 	}
+	if (--logger.threads == 0)
+		pthread_cond_signal(&logger.ended);
 	pthread_mutex_unlock(&logger.lock);
 	return NULL;
 }
 
+/* --- life --------------------------------------------------------------------------------- */
+
 int
 tg_logger_start(void)
 {
-	int err = pthread_create(&logger.thread, NULL, writer, NULL);
+	bool good;
 
-	if (err != 0)
-		return -err;
+	pthread_mutex_lock(&logger.lock);
 	logger.running = true;
-	tg_log_set_sink(engine_message);
-	return 0;
+	good = find_sink(&to_stderr) != NULL;
+	logger.running = good;
+	pthread_mutex_unlock(&logger.lock);
+	if (good)
+		tg_log_set_sink(engine_message);
+	return good ? 0 : -EAGAIN;
+}
+
+static void
+free_sink(struct sink *sink)
+{
+	sink->said = 0;
+	if (sink->dropped > 0)
+		say_lost(sink, sink->dropped);
+	close_target(sink);
+	pthread_cond_destroy(&sink->wake);
+	free(sink->filling.bytes);
+	free(sink->writing.bytes);
+	free(sink->target);
+	free(sink);
 }
 
 void
 tg_logger_stop(void)
 {
-	struct sink *sink;
+	struct sink *sinks, *next;
 
-	if (!logger.running)
-		return;
 	tg_log_set_sink(NULL);
 	pthread_mutex_lock(&logger.lock);
+	sinks = logger.sinks;
+	logger.sinks = NULL;
 	logger.stopping = true;
-	pthread_cond_signal(&logger.wake);
+	logger.running = false;
+	for (struct sink *sink = sinks; sink != NULL; sink = sink->next)
+		pthread_cond_signal(&sink->wake);
+	while (logger.threads > 0)
+		pthread_cond_wait(&logger.ended, &logger.lock);
 	pthread_mutex_unlock(&logger.lock);
-	pthread_join(logger.thread, NULL);
-	pthread_mutex_lock(&logger.lock);
-	while ((sink = logger.sinks) != NULL) {
-		logger.sinks = sink->next;
-		sink->said = 0;
-		if (sink->dropped > 0)
-			say_lost(sink, sink->dropped);
-		close_target(sink);
-		free(sink->filling.bytes);
-		free(sink->writing.bytes);
-		free(sink->target);
-		free(sink);
+	for (struct sink *sink = sinks; sink != NULL; sink = next) {
+		next = sink->next;
+		free_sink(sink);
 	}
-	logger.running = logger.stopping = false;
-	pthread_mutex_unlock(&logger.lock);
+	logger.stopping = false;
 }
 
 /* Under lock. */
@@ -326,9 +406,9 @@ static bool
 all_written(void)
 {
 	for (struct sink *sink = logger.sinks; sink != NULL; sink = sink->next)
-		if (sink->filling.len > 0)
+		if (sink->filling.len > 0 || !sink->idle)
 			return false;
-	return logger.idle || !logger.running;
+	return true;
 }
 
 void
@@ -344,15 +424,6 @@ tg_logger_flush(unsigned ms)
 		if (!written)
 			nanosleep(&pause, NULL);
 	}
-}
-
-void
-tg_logger_reopen(void)
-{
-	pthread_mutex_lock(&logger.lock);
-	logger.reopen = true;
-	pthread_cond_signal(&logger.wake);
-	pthread_mutex_unlock(&logger.lock);
 }
 
 uint64_t

@@ -298,6 +298,7 @@ commit(struct tg_reload *reload)
 	reload->plan = NULL;
 	reload->vm = NULL;
 	tg_health_release(control->plan);
+	tg_logger_follow(control->plan);
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
 	finish(reload, true, text);

@@ -234,14 +234,14 @@ look_at_sinks(struct tg_plan *plan)
 	bool good = true;
 
 	for (unsigned i = 0; i < plan->sink_count; i++) {
-		int err = tg_logger_check(plan->sinks[i]);
+		int err = tg_logger_check(plan->sinks[i].target);
 
 		if (err < 0)
 			good = refuse(plan,
 			    "\"%s\" cannot write the log %s%s%s: %s; make the file and its "
 			    "directory "
 			    "that user's",
-			    who(plan), plan->sinks[i].ptr,
+			    who(plan), plan->sinks[i].target.ptr,
 			    plan->process.chroot.len > 0 ? " in the chroot " : "",
 			    plan->process.chroot.len > 0 ? plan->process.chroot.ptr : "",
 			    strerror(-err));

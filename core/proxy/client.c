@@ -81,7 +81,7 @@ consume(struct tg_client *client, char *data, size_t len)
 	if (client->state == TG_CLIENT_IDLE) {
 		if (!tg_conn_drained(&client->conn))
 			return 0; /* or answers would pile up for who asks and does not read */
-		req = tg_req_new(client);
+		req = tg_req_new(client, false);
 		if (req == NULL) {
 			tg_client_close(client, false);
 			return len;
@@ -156,6 +156,24 @@ end_of_gone(const struct tg_req *req)
 	return req->up != NULL && req->sending ? TG_END_CLIENT_GONE : TG_END_CLIENT_GONE_WAIT;
 }
 
+/* The client has gone, or is silent, between requests. Where none has come at all, the log may want
+ * to know. */
+static void
+end_idle(struct tg_client *client, enum tg_end why)
+{
+	struct tg_req *req = NULL;
+
+	if (client->fresh && tg_port_options(client->port)->log_empty)
+		req = tg_req_new(client, true);
+	if (req == NULL) {
+		tg_client_close(client, false);
+		return;
+	}
+	client->req = req;
+	client->state = TG_CLIENT_BUSY;
+	tg_req_end(req, why);
+}
+
 static void
 on_end(struct tg_conn *conn, int status)
 {
@@ -163,6 +181,10 @@ on_end(struct tg_conn *conn, int status)
 	struct tg_req *req = client->req;
 
 	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state == TG_CLIENT_IDLE) {
+		end_idle(client, TG_END_CLIENT_GONE_HEAD);
+		return;
+	}
 	if (client->state != TG_CLIENT_BUSY) {
 		if (client->state != TG_CLIENT_FLUSH || status != 0)
 			tg_client_close(client, false);
@@ -184,14 +206,15 @@ on_timer(struct tg_timer *timer)
 	struct tg_req *req = client->req;
 
 	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state != TG_CLIENT_BUSY)
+	if (client->state == TG_CLIENT_IDLE)
+		end_idle(client, TG_END_NO_REQUEST);
+	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
 	else if (client->half_closed && !req->head_sent)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)
 		tg_req_end(req,
-		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT
-		                                     : TG_END_CLIENT_GONE_HEAD);
+		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT : TG_END_NO_REQUEST);
 	else if (tg_conn_drained(&client->conn))
 		tg_req_end(req, TG_END_BODY_TIMEOUT);
 	else
@@ -331,6 +354,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	client->magic = CLIENT_MAGIC;
 	client->state = TG_CLIENT_IDLE;
 	client->fresh = true;
+	client->accepted = tg_loop_now(engine->loop);
 	client->half_closed = false;
 	client->clean = false;
 	client->engine = engine;

@@ -21,16 +21,17 @@
 	ROW(VERSION,          "version",          505, "PR", "This version of HTTP is not supported.") \
 	ROW(NOT_IMPLEMENTED,  "not_implemented",  501, "PR", "The method or transfer coding is not supported.") \
 	ROW(BAD_BODY,         "bad_body",         400, "PD", "The body of the request is malformed.") \
-	ROW(BODY_TOO_LARGE,   "body_too_large",   413, "PD", "The body of the request is too large.") \
+	ROW(BODY_TOO_LARGE,   "body_too_large",   413, "PR", "The body of the request is too large.") \
 	ROW(HEAD_TIMEOUT,     "head_timeout",     408, "cR", "The request did not arrive in time.") \
 	ROW(BODY_TIMEOUT,     "body_timeout",     408, "cD", "The body of the request did not arrive in time.") \
+	ROW(NO_REQUEST,       "no_request",         0, "cR", "") \
 	ROW(CLIENT_GONE_HEAD, "client_gone_head",   0, "CR", "") \
 	ROW(CLIENT_GONE_WAIT, "client_gone_wait",   0, "CC", "") \
 	ROW(CLIENT_GONE,      "client_gone",        0, "CH", "") \
 	ROW(CLIENT_GONE_DATA, "client_gone_data",   0, "CD", "") \
 	ROW(CLIENT_TIMEOUT,   "client_timeout",     0, "cD", "") \
 	ROW(SCRIPT_ERROR,     "script_error",     500, "IR", "A script of this site failed.") \
-	ROW(MEMORY,           "memory",           503, "RR", "The server is out of memory.") \
+	ROW(MEMORY,           "memory",           503, "RC", "The server is out of memory.") \
 	ROW(QUEUE_FULL,       "queue_full",       503, "SQ", "No server has room for another request.") \
 	ROW(QUEUE_TIMEOUT,    "queue_timeout",    503, "sQ", "No server had room for the request in time.") \
 	ROW(CLIENT_GONE_QUEUE,"client_gone_queue",  0, "CQ", "") \

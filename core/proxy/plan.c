@@ -116,6 +116,15 @@ tg_plan_set_process(struct tg_plan *plan, const struct tg_process_options *optio
 	return 0;
 }
 
+static void
+free_listener(struct tg_plan_listener *listener)
+{
+	for (unsigned i = 0; i < listener->capture_count; i++)
+		free((char *)(uintptr_t)listener->captures[i].name.ptr);
+	free(listener->captures);
+	tg_listener_state_put(listener->state);
+}
+
 void
 tg_plan_put(struct tg_plan *plan)
 {
@@ -123,12 +132,14 @@ tg_plan_put(struct tg_plan *plan)
 	if (atomic_fetch_sub(&plan->refs, 1) != 1)
 		return;
 	for (unsigned i = 0; i < plan->listener_count; i++)
-		tg_listener_state_put(plan->listeners[i].state);
+		free_listener(&plan->listeners[i]);
 	free(plan->listeners);
 	for (unsigned i = 0; i < plan->backend_count; i++)
 		free_backend(&plan->backends[i]);
 	free(plan->backends);
-	free_texts(plan->sinks, plan->sink_count);
+	for (unsigned i = 0; i < plan->sink_count; i++)
+		free((char *)(uintptr_t)plan->sinks[i].target.ptr);
+	free(plan->sinks);
 	free_texts(plan->files, plan->file_count);
 	free_texts(plan->errors, plan->error_count);
 	free_process(&plan->process);
@@ -159,6 +170,23 @@ tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_state *state,
 		.fields = (uint32_t)options->max_fields,
 	};
 	return (int)plan->listener_count++;
+}
+
+int
+tg_plan_add_capture(struct tg_plan *plan, unsigned index, const struct tg_capture *capture)
+{
+	struct tg_plan_listener *listener = &plan->listeners[index];
+	struct tg_capture *list = grow(listener->captures, listener->capture_count, sizeof(*list));
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	listener->captures = list;
+	list += listener->capture_count;
+	*list = *capture;
+	list->name = copy_text(capture->name);
+	if (list->name.ptr == NULL)
+		return UV_ENOMEM;
+	return (int)listener->capture_count++;
 }
 
 int
@@ -197,6 +225,21 @@ tg_plan_add_server(struct tg_plan *plan, unsigned index, struct tg_server *serve
 	list[backend->count].options = *options;
 	list[backend->count].views = views;
 	return (int)backend->count++;
+}
+
+int
+tg_plan_add_sink(struct tg_plan *plan, struct tg_str target, const struct tg_sink_options *options)
+{
+	struct tg_plan_sink *list = grow(plan->sinks, plan->sink_count, sizeof(*list));
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	plan->sinks = list;
+	list[plan->sink_count].target = copy_text(target);
+	list[plan->sink_count].options = *options;
+	if (list[plan->sink_count].target.ptr == NULL)
+		return UV_ENOMEM;
+	return (int)plan->sink_count++;
 }
 
 int

@@ -50,12 +50,28 @@ struct tg_plan_backend {
 	unsigned count;
 };
 
+/* What a listener keeps of heads for the log. */
+struct tg_capture {
+	struct tg_str name; /* of a field; of a cookie: how its "name=value" begins */
+	enum tg_side side;
+	bool cookie;
+	uint32_t max; /* bytes */
+};
+
 struct tg_plan_listener {
 	struct tg_str address; /* as configured */
 	struct tg_addr addr;
 	struct tg_listener_options options;
 	struct tg_http1_limits limits;
 	struct tg_listener_state *state; /* counted */
+	struct tg_capture *captures;
+	unsigned capture_count;
+};
+
+/* Where log lines go. */
+struct tg_plan_sink {
+	struct tg_str target; /* "stdout", "stderr", "file:/path", "syslog:…" */
+	struct tg_sink_options options;
 };
 
 struct tg_plan {
@@ -68,7 +84,7 @@ struct tg_plan {
 	unsigned listener_count;
 	struct tg_plan_backend *backends;
 	unsigned backend_count;
-	struct tg_str *sinks; /* targets of log lines */
+	struct tg_plan_sink *sinks;
 	unsigned sink_count;
 
 	struct tg_process_options process; /* its texts end in NUL */
@@ -88,10 +104,14 @@ void tg_plan_put(struct tg_plan *plan);
  * and the states are taken over (not counted again). */
 TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_state *state,
     const struct tg_addr *addr, const struct tg_listener_options *options);
+TG_MUST_USE int tg_plan_add_capture(
+    struct tg_plan *plan, unsigned listener, const struct tg_capture *capture);
 TG_MUST_USE int tg_plan_add_backend(
     struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options);
 TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struct tg_server *server,
     const struct tg_server_options *options);
+TG_MUST_USE int tg_plan_add_sink(
+    struct tg_plan *plan, struct tg_str target, const struct tg_sink_options *options);
 TG_MUST_USE int tg_plan_set_process(struct tg_plan *plan, const struct tg_process_options *options);
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/answer.h"
+#include "proxy/capture.h"
 #include "proxy/client.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
@@ -32,11 +33,13 @@ take_memory(struct tg_engine *engine)
 }
 
 static void
-init_view(struct tg_req *req)
+init_view(struct tg_req *req, bool empty)
 {
 	struct tg_client *client = req->client;
+	uint64_t now = tg_loop_now(req->engine->loop), waited = empty ? now - client->accepted : 0;
 	int32_t slot = req->view.slot;
 
+	req->began = now - waited;
 	req->view = (struct tg_req_view){
 		.serial = ++req->engine->next_serial,
 		.slot = slot,
@@ -46,7 +49,8 @@ init_view(struct tg_req *req)
 		.listener_index = client->port->index,
 		.backend = -1,
 		.server = -1,
-		.started_ms = (int64_t)tg_clock_wall_ms(),
+		.empty = empty,
+		.started_ms = (int64_t)(tg_clock_wall_ms() - waited),
 		.head_ms = -1,
 		.wait_ms = -1,
 		.connect_ms = -1,
@@ -67,7 +71,7 @@ clear(struct tg_req *req)
 }
 
 struct tg_req *
-tg_req_new(struct tg_client *client)
+tg_req_new(struct tg_client *client, bool empty)
 {
 	struct tg_engine *engine = client->engine;
 	struct tg_req *req = take_memory(engine);
@@ -79,11 +83,12 @@ tg_req_new(struct tg_client *client)
 	req->generation = tg_port_generation(client->port);
 	req->generation->users++;
 	req->listener = &req->generation->plan->listeners[client->port->index];
-	init_view(req);
+	init_view(req, empty);
 	req->step = tg_step_judge;
-	req->began = tg_loop_now(engine->loop);
 	tg_head_init(&req->in, &req->arena);
 	tg_http1_request_init(&req->in_codec, &req->listener->limits, &req->in);
+	if (empty)
+		return req;
 	tg_cell_add(&engine->counters->requests, 1);
 	tg_gauge_add(&engine->counters->active, 1);
 	return req;
@@ -137,6 +142,7 @@ tg_req_start(struct tg_req *req)
 	req->asked_host = req->in.host;
 	req->view.version = req->in.major * 10 + req->in.minor;
 	tg_req_refresh(req);
+	tg_capture(req, TG_SIDE_REQUEST);
 	req->in_done = req->in.framing == TG_FRAMING_NONE ||
 	    (req->in.framing == TG_FRAMING_LENGTH && req->in.length == 0);
 	tg_req_run(req);
@@ -320,6 +326,8 @@ account(struct tg_req *req)
 	req->view.end_name = row->name;
 	req->view.end_code = row->code;
 	req->view.total_ms = (int32_t)(tg_loop_now(req->engine->loop) - req->began);
+	if (req->view.empty)
+		return;
 	tg_cell_add(&counters->ends[req->view.end], 1);
 	tg_gauge_add(&counters->active, -1);
 	if (req->backend != NULL)
@@ -347,7 +355,7 @@ finish(struct tg_req *req)
 	const struct tg_hooks *hooks = req->generation->hooks;
 	bool whole = req->view.end == TG_END_OK || req->view.end == TG_END_ANSWERED;
 	bool cut = req->head_sent && !whole;
-	bool clean = req->head_done && req->in_done;
+	bool clean = (req->head_done && req->in_done) || req->view.empty;
 	bool keep;
 
 	if (req->hook == TG_HOOK_WAITS)
@@ -358,7 +366,8 @@ finish(struct tg_req *req)
 	tg_queue_give(req);
 	account(req);
 	keep = settle_client(req);
-	if (req->listener->options.has_finish) {
+	if (req->view.empty ? req->listener->options.log_empty
+	                    : req->listener->options.has_finish) {
 		look_around(req);
 		hooks->finish(req);
 	}

@@ -60,9 +60,10 @@ struct tg_req {
 	    asked_host; /* host[:port] that the client asked for, whatever a script made of it */
 	struct tg_http1 in_codec;
 	bool head_done;
-	bool in_done;   /* all of its body was read */
-	bool discard;   /* its body goes nowhere */
-	bool forwarded; /* X-Forwarded-… were added */
+	bool in_done;            /* all of its body was read */
+	bool discard;            /* its body goes nowhere */
+	bool forwarded;          /* X-Forwarded-… were added */
+	struct tg_str *captured; /* for the log, one per capture of the listener; NULL: none */
 
 	/* The attempt. */
 	const struct tg_plan_backend *backend;
@@ -99,8 +100,9 @@ struct tg_req {
 	uint64_t began, head_at, picked_at, connected_at;
 };
 
-/* A request of this client, with the engine's current generation; NULL: out of memory. */
-TG_MUST_USE struct tg_req *tg_req_new(struct tg_client *client);
+/* A request of this client, with the engine's current generation; NULL: out of memory. `empty`: none
+ * has come and none will; it is for the log only, and is counted nowhere. */
+TG_MUST_USE struct tg_req *tg_req_new(struct tg_client *client, bool empty);
 
 /* The head is complete: fill the view and start the machine. */
 void tg_req_start(struct tg_req *req);

@@ -1,6 +1,7 @@
 #include "proxy/steps.h"
 
 #include "proxy/answer.h"
+#include "proxy/capture.h"
 #include "proxy/client.h"
 #include "proxy/forward.h"
 #include "proxy/relay.h"
@@ -338,6 +339,7 @@ tg_step_response(struct tg_req *req)
 		    (int32_t)(tg_loop_now(req->engine->loop) - req->connected_at);
 		req->view.status = req->out.status;
 		req->view.response_ready = 1;
+		tg_capture(req, TG_SIDE_RESPONSE);
 	}
 	if (ask_response(req) == TG_NEXT_WAIT) {
 		/* Not even its end may be seen before the script has decided. */

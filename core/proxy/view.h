@@ -56,10 +56,14 @@ struct tg_req_view {
 	int32_t listener_connections; /* and of its listener */
 	int32_t backend_active;       /* other requests that its backend answers or keeps in line */
 	int32_t server_active;        /* other requests that its server answers */
-	int32_t end;                  /* enum tg_end once it has ended, else 0 */
-	struct tg_str end_name;       /* of that row of core/proxy/end.h, e.g. "ok" */
-	struct tg_str end_code;       /* HAProxy's two characters, e.g. "--", "sH" */
+	int32_t empty; /* 1: no request: a connection that ended without a byte, for the log */
+	int32_t end;   /* enum tg_end once it has ended, else 0 */
+	struct tg_str end_name; /* of that row of core/proxy/end.h, e.g. "ok" */
+	struct tg_str end_code; /* HAProxy's two characters, e.g. "--", "sH" */
 };
+
+/* Of an exchange. */
+enum tg_side { TG_SIDE_REQUEST, TG_SIDE_RESPONSE };
 
 /* What the retry policy decides. */
 enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
@@ -135,6 +139,19 @@ struct tg_server_options {
 	int32_t init_credit; /* results in a row that count before the first, negative: failures */
 };
 
+/* Where lines of a log go beside their target, "stdout", "stderr", "file:/path" or "syslog:…". */
+enum tg_syslog_protocol { TG_SYSLOG_RFC3164, TG_SYSLOG_RFC5424 };
+
+struct tg_sink_options {
+	int32_t messages; /* 1: the engine's own messages go there, too: */
+	int32_t level;    /* enum tg_level: those that matter less do not */
+	/* Of a syslog: */
+	int32_t facility; /* 0..23 */
+	int32_t protocol; /* enum tg_syslog_protocol */
+	int32_t length;   /* bytes of a datagram: what is longer is cut */
+	char tag[48];     /* ends in NUL */
+};
+
 struct tg_listener_options {
 	int32_t max_connections; /* client connections; 0: no limit */
 	int64_t client_ms, head_ms, keep_alive_ms;
@@ -144,6 +161,7 @@ struct tg_listener_options {
 	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */
 	int32_t backend;       /* where all go when has_route is 0, else -1 */
 	int32_t has_route, has_response, has_finish;
+	int32_t log_empty; /* call TG_HOOK_FINISH for connections that end without a byte, too */
 };
 
 #endif

@@ -104,12 +104,12 @@ forbid_exit()
 run()
 for _, path in ipairs(plan.files) do C.tg_ffi_plan_file(vm, path, #path) end
 
-local timers, sink
-if #plan.errors == 0 then timers, sink = push.all() end
+local timers
+if #plan.errors == 0 then timers = push.all() end
 report_errors()
 if #plan.errors > 0 then return nil end
 
 engine.loading, where.main = false, nil
 -- Every thread's own sequence: without this all workers would draw the same numbers.
 math.randomseed(tonumber(C.tg_ffi_wall()) + (args.worker or 0) * 7919 + tonumber(C.tg_ffi_now()) * 31)
-return hooks.start(timers, sink)
+return hooks.start(timers)

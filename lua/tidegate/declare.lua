@@ -5,6 +5,7 @@ local ffi = require "ffi"
 local backends = require "tidegate.backend"
 local checker = require "tidegate.checker"
 local engine = require "tidegate.engine"
+local logsetup = require "tidegate.logsetup"
 local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local scripts = require "tidegate.scripts"
@@ -40,6 +41,23 @@ end
 local function address_problem(address, listen)
     local text = C.tg_ffi_address_error(address, #address, listen)
     return text ~= nil and ffi.string(text) or nil
+end
+
+local NAME = "^[%w._:%-]+$"
+
+local function check_name(name, fail)
+    if type(name) ~= "string" or not name:match(NAME) then
+        fail("the name must be a string of letters, digits and . _ : -, not %s", options.describe(name))
+        return false
+    end
+    return true
+end
+
+local function find(list, key, value)
+    for i = 1, #list do
+        if rawget(list[i], key) == value then return list[i] end
+    end
+    return nil
 end
 
 ------------------------------------------------------------------------------------ tide.process
@@ -104,16 +122,6 @@ end
 
 ---------------------------------------------------------------------------------------- tide.log
 
-local LOG = {
-    to = { "string", default = "stdout" },
-    format = { "policy", default = "httplog" },
-}
-
-local function check_target(target, fail)
-    if target == "stdout" or target == "stderr" or target:match("^file:/.") then return end
-    fail('option "to" must be "stdout", "stderr" or "file:/path" (an absolute path), not %q', target)
-end
-
 -- A policy that is one function: the user's own, or what the script's constructor returned.
 local function one_function(kind, policy, object, more, fail, known)
     if type(policy[1]) == "function" then
@@ -131,20 +139,19 @@ local function one_function(kind, policy, object, more, fail, known)
     return nil
 end
 
---- The log of requests: where to, and in which format.
+--- A log of requests: where to, and in which format. There may be several.
 function M.log(given)
     local at, fail = begin("tide.log")
-    if plan.log then
-        fail("declared twice; the first is at %s", plan.log.where)
-        return
+    local log, clean = logsetup.log(check_table(given, fail), fail)
+    local line = clean.format and one_function("log", clean.format, nil, nil, fail)
+    if not log then return end
+    log.line, log.where = line, at
+    for _, other in ipairs(plan.logs) do
+        if logsetup.same_sink(other, log) then
+            fail("there is already a log to %q, at %s", log.to, other.where)
+        end
     end
-    local clean = options.check(LOG, check_table(given, fail), fail)
-    if clean.to then check_target(clean.to, fail) end
-    plan.log = {
-        to = clean.to,
-        line = clean.format and one_function("log", clean.format, nil, nil, fail),
-        where = at,
-    }
+    plan.logs[#plan.logs + 1] = log
 end
 
 ------------------------------------------------------------------------------------ tide.backend
@@ -182,23 +189,6 @@ local SERVER = {
     check_port = { "integer", min = 1, max = 65535 },
     check_address = { "string" },
 }
-
-local NAME = "^[%w._:%-]+$"
-
-local function check_name(name, fail)
-    if type(name) ~= "string" or not name:match(NAME) then
-        fail("the name must be a string of letters, digits and . _ : -, not %s", options.describe(name))
-        return false
-    end
-    return true
-end
-
-local function find(list, key, value)
-    for i = 1, #list do
-        if rawget(list[i], key) == value then return list[i] end
-    end
-    return nil
-end
 
 -- One item of `servers`: { "name", "address", weight =, cookie = }.
 local function declare_server(record, item, position, fail)
@@ -313,6 +303,7 @@ end
 
 local LISTEN = {
     route = { "any" },
+    name = { "string" },
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
     timeout = { "fields", fields = {
         client = { "duration", default = 50 },
@@ -327,6 +318,7 @@ local LISTEN = {
         fields = { "integer", default = 128, min = 1, max = 400 },
         body = { "size" },
     } },
+    capture = { "table" },
     response = { "function" },
     finish = { "function" },
 }
@@ -357,6 +349,16 @@ local function declare_route(listener, route, fail)
     end
 end
 
+-- In logs a listener is called by its name; without one, by its address.
+local function declare_listener_name(listener, name, fail)
+    if name then
+        check_name(name, fail)
+        local twin = find(plan.listeners, "name", name)
+        if twin then fail("there is already a listener named %q, at %s", name, twin.where) end
+    end
+    listener.name = name or tostring(listener.address)
+end
+
 --- Declare a listener: an address, and what happens to the requests that come there.
 function M.listen(address, given)
     check_dot("tide.listen", address)
@@ -372,6 +374,8 @@ function M.listen(address, given)
     end
     local clean = options.check(LISTEN, check_table(given, fail), fail)
     declare_route(listener, clean.route, fail)
+    declare_listener_name(listener, clean.name, fail)
+    listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections
     listener.forwarded_for, listener.via = clean.forwarded_for, clean.via
@@ -379,6 +383,6 @@ function M.listen(address, given)
     plan.listeners[#plan.listeners + 1] = listener
 end
 
-M.schemas = { process = PROCESS, log = LOG, backend = BACKEND, server = SERVER, listen = LISTEN }
+M.schemas = { process = PROCESS, log = logsetup.options, capture = logsetup.capture, backend = BACKEND, server = SERVER, listen = LISTEN }
 
 return M

@@ -5,20 +5,21 @@
 local ffi = require "ffi"
 local backends = require "tidegate.backend"
 local engine = require "tidegate.engine"
+local logwrite = require "tidegate.logwrite"
 local nearest = require "tidegate.nearest"
 local plan = require "tidegate.plan"
 local request = require "tidegate.request"
 local response = require "tidegate.response"
 local wait = require "tidegate.wait"
 
-local C, vm, call = engine.C, engine.vm, engine.call
+local call = engine.call
 local ANSWERED = request.ANSWERED
 local list, listeners = plan.backends, plan.listeners
 
 local M = {}
 
 -- Set by M.start, before the first call.
-local timers, sink = {}, -1
+local timers = {}
 local index_of = {} -- backend object or name → index
 
 local function no_backend(listener, view, result)
@@ -100,14 +101,8 @@ local function finish()
     local view = call.req
     local listener = listeners[view.listener_index + 1]
     local req = request.handle(view)
-    if listener and listener.finish then listener.finish(req) end
-    if sink < 0 then return end
-    local line = plan.log.line(req)
-    if type(line) == "string" then
-        C.tg_ffi_log_line(vm, sink, line, #line)
-    elseif line ~= nil then
-        error(("the log format returned %s; it must return a string, or nil for no line"):format(tostring(line)), 0)
-    end
+    if listener and listener.finish and view.empty == 0 then listener.finish(req) end
+    logwrite.write(view, req)
 end
 
 local function timer()
@@ -119,10 +114,11 @@ local function release()
     request.release(call.req)
 end
 
---- Make ready for traffic: `running` are the timers of this thread, `log_sink` the engine's number
---- of the request log or -1. Returns the functions in the order of enum tg_hook.
-function M.start(running, log_sink)
-    timers, sink = running, log_sink
+--- Make ready for traffic: `running` are the timers of this thread. Returns the functions in the
+--- order of enum tg_hook.
+function M.start(running)
+    timers = running
+    logwrite.start(plan.logs)
     index_of[ANSWERED] = -1
     for i = 1, #list do
         index_of[list[i].object] = i - 1

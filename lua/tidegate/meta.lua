@@ -160,6 +160,7 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field client string
 ---@field client_port integer
 ---@field listener tide.address
+---@field listener_name string
 ---@field headers table<string, string?>
 ---@field cookies table<string, string?>
 ---@field args table<string, string?>
@@ -184,9 +185,17 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field listener_connections integer
 ---@field backend_active integer
 ---@field server_active integer
+---@field cookie_flags string
+---@field captured tide.Captured?
 ---@field end_name string
 ---@field end_code string
 local Request = {}
+
+---@class tide.Captured
+---@field request string[]
+---@field response string[]
+---@field request_cookie string?
+---@field response_cookie string?
 
 ---@param name string
 ---@return string[]
@@ -328,6 +337,15 @@ function Server:set(state) end
 ---@class tide.LogOptions
 ---@field to string?
 ---@field format string|table|fun(req: tide.Request): string?
+---@field skip_empty boolean?
+---@field skip_normal boolean?
+---@field separate_errors boolean?
+---@field level string?
+---@field messages boolean?
+---@field facility string?
+---@field tag string?
+---@field protocol string?
+---@field length tide.size?
 
 ---@class tide.BackendOptions
 ---@field servers tide.ServerOptions[]
@@ -375,7 +393,14 @@ function Server:set(state) end
 ---@field port integer?
 ---@field address tide.address?
 
+---@class tide.CaptureOptions
+---@field request table[]?
+---@field response table[]?
+---@field cookie table?
+
 ---@class tide.ListenOptions
+---@field name string?
+---@field capture tide.CaptureOptions?
 ---@field route tide.Backend|string|table|fun(req: tide.Request): tide.Backend|string|tide.Answer
 ---@field response fun(req: tide.Request, res: tide.Response)?
 ---@field finish fun(req: tide.Request)?

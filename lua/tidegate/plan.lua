@@ -8,7 +8,7 @@ local M = {
     backends = {}, -- records (tidegate.backend), in order of declaration
     listeners = {}, -- records (tidegate.listener)
     timers = {}, -- { fn, where, every_ms, first_ms, on }; pushed: index, the engine's
-    log = nil, -- { to, line, where }
+    logs = {}, -- records of tidegate.logsetup, with `line` and `where`
     process = nil, -- the options of tide.process, and where
 }
 

@@ -12,6 +12,7 @@ local where = require "tidegate.where"
 
 local C, vm = engine.C, engine.vm
 local MISMATCH = tonumber(ffi.C.TG_FFI_MISMATCH)
+local REQUEST, RESPONSE = ffi.C.TG_SIDE_REQUEST, ffi.C.TG_SIDE_RESPONSE
 local ms = units.milliseconds
 
 local ON_DOWN = {
@@ -96,6 +97,29 @@ local function push_backend(record)
     tell_where("TG_HOOK_RETRY", record.index, record.decide)
 end
 
+local function wants_empty()
+    for _, log in ipairs(plan.logs) do
+        if not log.skip_empty then return true end
+    end
+    return false
+end
+
+-- Request headers, response headers, and the cookie of both: tidegate.request counts on this order.
+local function push_captures(listener)
+    local captures = listener.captures
+    if not captures then return end
+    local function push(entry, side, cookie)
+        checked(C.tg_ffi_plan_capture(vm, listener.index, side, cookie, entry.name, #entry.name, entry.max),
+            listener.where, ("listener %q, capture"):format(listener.address))
+    end
+    for _, entry in ipairs(captures.request) do push(entry, REQUEST, 0) end
+    for _, entry in ipairs(captures.response) do push(entry, RESPONSE, 0) end
+    if captures.cookie then
+        push(captures.cookie, REQUEST, 1)
+        push(captures.cookie, RESPONSE, 1)
+    end
+end
+
 local function push_listener(listener)
     local options = ffi.new("struct tg_listener_options")
     options.max_connections = listener.max_connections or 0
@@ -111,12 +135,14 @@ local function push_listener(listener)
     options.backend = listener.backend and listener.backend.index or -1
     options.has_route = flag(listener.route)
     options.has_response = flag(listener.response)
-    options.has_finish = flag(listener.finish or plan.log)
+    options.has_finish = flag(listener.finish or plan.logs[1])
+    options.log_empty = flag(wants_empty())
     checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
         ("listener %q"):format(listener.address))
     tell_where("TG_HOOK_ROUTE", listener.index, listener.route)
     tell_where("TG_HOOK_RESPONSE", -1 - listener.index, listener.response)
-    tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.log and plan.log.line)
+    tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.logs[1] and plan.logs[1].line)
+    push_captures(listener)
 end
 
 -- Timers that run in this thread get the engine's numbers: hooks find them there.
@@ -141,17 +167,20 @@ local function push_timers()
     return running
 end
 
---- Push everything. Returns the timers' functions, by the engine's index + 1, and the sink of the
---- request log (or -1). Problems are in plan.errors.
+local function push_logs()
+    for _, log in ipairs(plan.logs) do
+        log.number = checked(C.tg_ffi_plan_sink(vm, log.to, #log.to, log.sink), log.where, "tide.log")
+    end
+end
+
+--- Push everything. Returns the timers' functions, by the engine's index + 1. Problems are in
+--- plan.errors.
 function M.all()
     push_process()
-    local sink = -1
-    if plan.log then
-        sink = checked(C.tg_ffi_plan_sink(vm, plan.log.to, #plan.log.to), plan.log.where, "tide.log")
-    end
+    push_logs()
     for _, record in ipairs(plan.backends) do push_backend(record) end
     for _, listener in ipairs(plan.listeners) do push_listener(listener) end
-    return push_timers(), sink
+    return push_timers()
 end
 
 return M

@@ -28,6 +28,7 @@ M.ANSWERED = setmetatable({}, { __tostring = function() return "an answer" end }
 
 -- Slot → the table behind req.ctx. A slot belongs to one live request of this thread.
 local contexts = {}
+local NO_CONTEXT = {}
 
 ---------------------------------------------------------------------------------------- reading
 
@@ -42,6 +43,7 @@ function getters.authority(view) return (text(view.authority.ptr, view.authority
 function getters.host(view) return (text(view.host.ptr, view.host.len)) end
 function getters.client(view) return (text(view.client.ptr, view.client.len)) end
 function getters.listener(view) return (text(view.listener.ptr, view.listener.len)) end
+function getters.listener_name(view) return plan.listeners[view.listener_index + 1].name end
 function getters.client_port(view) return view.client_port end
 function getters.scheme(view) return view.secure == 1 and "https" or "http" end
 function getters.headers(view, serial) return (fields.headers(view, serial, REQUEST)) end
@@ -101,6 +103,41 @@ function getters.backend_active(view) return view.backend_active end
 function getters.server_active(view) return view.server_active end
 function getters.end_name(view) return engine.text(view.end_name) or "" end
 function getters.end_code(view) return engine.text(view.end_code) or "" end
+
+-- HAProxy's two letters of stickiness; scripts of sticky/ that know them have `flags(ctx)`.
+function getters.cookie_flags(view)
+    local backend = plan.backends[view.backend + 1]
+    local flags = backend and backend.sticky and backend.sticky.flags
+    if not flags then return "--" end
+    return (flags(view.has_context == 1 and contexts[view.slot] or NO_CONTEXT))
+end
+
+local found = ffi.new("struct tg_str")
+
+local function captured_at(view, serial, index)
+    if C.tg_ffi_req_captured(view, serial, index, found) < 0 then return nil end
+    return (text(found.ptr, found.len))
+end
+
+-- The values of a list of captures; what was not there is "".
+local function captured_list(view, serial, list, first)
+    local values = {}
+    for i = 1, #list do values[i] = captured_at(view, serial, first + i - 1) or "" end
+    return values, first + #list
+end
+
+function getters.captured(view, serial)
+    local captures = plan.listeners[view.listener_index + 1].captures
+    if not captures then return nil end
+    local result, at = {}, 0
+    result.request, at = captured_list(view, serial, captures.request, at)
+    result.response, at = captured_list(view, serial, captures.response, at)
+    if captures.cookie then
+        result.request_cookie = captured_at(view, serial, at)
+        result.response_cookie = captured_at(view, serial, at + 1)
+    end
+    return result
+end
 
 ---------------------------------------------------------------------------------------- writing
 

@@ -159,6 +159,12 @@ function M.new(backend, options)
 
     local policy = {}
 
+    -- HAProxy's two letters for the log, of a request with this ctx.
+    function policy.flags(ctx)
+        local seen = ctx[SEEN]
+        return seen and seen.request .. seen.response or "NN"
+    end
+
     function policy.find(req)
         local value = req.cookies[name]
         if not value then return nil end

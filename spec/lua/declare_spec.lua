@@ -22,7 +22,7 @@ describe("a good configuration", function()
             local tide = require "tidegate"
             tide.process { workers = 3, control = "/run/t.sock", user = "web", group = "www", chroot = "/jail",
                 daemon = true, pid_file = "/run/t.pid", grace = "1m", max_connections = 4096 }
-            tide.log { to = "file:/tmp/access.log", format = "json" }
+            tide.log { to = "file:/tmp/access.log", format = "json", skip_empty = true }
             local web = tide.backend("web", {
                 sticky = "cookie", check = { "tcp", interval = "4s" }, retries = 2,
                 timeout = { connect = "1s", server = 2.5 }, pool = { size = 7, idle = "3s" },
@@ -65,10 +65,10 @@ describe("a good configuration", function()
     it("gives the engine its listeners", function()
         assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
             max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
-            has_finish = 1, max_connections = 2000, via = 1 }, gate.listeners[1].options)
+            has_finish = 1, max_connections = 2000, via = 1, log_empty = 0 }, gate.listeners[1].options)
         assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
             max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
-            has_finish = 1, max_connections = 0, via = 1 }, gate.listeners[2].options)
+            has_finish = 1, max_connections = 0, via = 1, log_empty = 0 }, gate.listeners[2].options)
     end)
 
     it("gives the engine the process, the sink and where functions are", function()
@@ -79,6 +79,44 @@ describe("a good configuration", function()
         assert.same({ "file:/tmp/access.log" }, gate.sinks)
         assert.matches("scripts/balance/roundrobin%.lua:%d+$", gate.where["1 0"])
         assert.matches("gate%.lua:17$", gate.where["0 1"])
+    end)
+
+    it("gives the engine several sinks, and what listeners capture", function()
+        local other = gates.load [[
+            local tide = require "tidegate"
+            tide.log { to = "syslog:127.0.0.1", facility = "local3", level = "notice", tag = "gate" }
+            tide.log { to = "syslog:unix:/dev/log", protocol = "rfc5424", messages = false, length = "8k" }
+            tide.log { messages = true }
+            tide.listen("127.0.0.1:80", { route = print, capture = {
+                request = { { "Host", 20 }, { "Referer", 7 } }, response = { { "Age", 3 } }, cookie = { "S=", 9 } } })
+        ]]
+        assert.same({ "syslog:127.0.0.1", "syslog:unix:/dev/log", "stdout" }, other.sinks)
+        assert.same({
+            { messages = 1, level = 2, facility = 19, protocol = 0, length = 1024, tag = "gate" },
+            { messages = 0, level = 0, facility = 16, protocol = 1, length = 8192, tag = "tidegate" },
+            { messages = 1, level = 0, facility = 0, protocol = 0, length = 0, tag = "" },
+        }, other.sink_options)
+        assert.equal(1, other.listeners[1].options.log_empty)
+        assert.same({ "request header Host 20", "request header Referer 7", "response header Age 3",
+            "request cookie S= 9", "response cookie S= 9" }, other.listeners[1].captures)
+        other:remove()
+    end)
+
+    it("knows the addresses of syslogs", function()
+        local function good(to)
+            local other = gates.new():load(("require('tidegate').log { to = %q }"
+                .. " require('tidegate').listen('127.0.0.1:80', { route = print })"):format(to))
+            other:remove()
+            return #other.errors == 0
+        end
+        for _, to in ipairs { "/dev/log", "unix:/dev/log", "10.0.0.1", "10.0.0.1:514", "logs.example.com:5140",
+            "[::1]", "[::1]:514", "[::ffff:1.2.3.4]:514" } do
+            assert.is_true(good("syslog:" .. to), to)
+        end
+        for _, to in ipairs { "", ":514", "514", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:x", "::1:514",
+            "[::1]514", "[::1", "a b:514", "unix:dev/log", "/" .. ("x"):rep(107), ("x"):rep(256) } do
+            assert.is_false(good("syslog:" .. to), to)
+        end
     end)
 
     it("names every file that was read", function()
@@ -166,8 +204,30 @@ tide.listen("127.0.0.1:80", { rout = 1 })]]))
             'option "pid_file" must be an absolute path, not "t.pid"' },
         ["a time of grace"] = { 'tide.process { grace = "30" }', 'option "grace" needs a unit' },
         ["a process declared twice"] = { "tide.process {} tide.process {}", "the first is at gate.lua:2" },
-        ["a log declared twice"] = { "tide.log {} tide.log {}", "the first is at gate.lua:2" },
-        ["a log target"] = { 'tide.log { to = "syslog:1" }', 'option "to" must be "stdout", "stderr"' },
+        ["a log declared twice"] = { "tide.log {} tide.log {}", 'already a log to "stdout", at gate.lua:2' },
+        ["a log target"] = { 'tide.log { to = "sylog:a" }', 'option "to" must be "stdout", "stderr"' },
+        ["an option of syslog"] = { 'tide.log { facility = "local1" }',
+            'option "facility" is of syslog only; "to" is "stdout"' },
+        ["a facility"] = { 'tide.log { to = "syslog:/dev/log", facility = "locl0" }', 'did you mean "local0"' },
+        ["a tag"] = { 'tide.log { to = "syslog:/dev/log", tag = "a b" }', 'option "tag" must be 1 to 47 letters' },
+        ["the length of lines"] = { 'tide.log { to = "syslog:/dev/log", length = 10 }',
+            'option "length" must be a size in bytes from 80 to 65000, not 10' },
+        ["messages for stderr"] = { 'tide.log { to = "stderr", messages = true }', "they go to stderr in any case" },
+        ["a level that no line has"] = { 'tide.log { level = "warning" }', "nothing would be written" },
+        ["a capture"] = { 'tide.listen("127.0.0.1:81", { route = print, capture = { request = { "Host" } } })',
+            'capture: request header 1 must be { "name", length }, not "Host"' },
+        ["a captured name"] = { 'tide.listen("127.0.0.1:81", { route = print, capture = { cookie = { "a b", 9 } } })',
+            'capture: cookie: "a b" cannot be a name' },
+        ["the length of a capture"] = { 'tide.listen("127.0.0.1:81", { route = print,'
+            .. ' capture = { response = { { "Age", 0 } } } })',
+            'capture: response header 1 "Age": the length must be a whole number from 1 to 65535, not 0' },
+        ["a side of captures"] = { 'tide.listen("127.0.0.1:81", { route = print, capture = { reqest = {} } })',
+            'capture: unknown option "reqest"; did you mean "request"?' },
+        ["the name of a listener"] = { 'tide.listen("127.0.0.1:81", { route = print, name = "a b" })',
+            "the name must be a string of letters, digits" },
+        ["a listener's name used twice"] = { 'tide.listen("127.0.0.1:81", { route = print, name = "web" })'
+            .. ' tide.listen("127.0.0.1:82", { route = print, name = "web" })',
+            'there is already a listener named "web", at gate.lua:2' },
         ["a log format"] = { 'tide.log { format = "jsn" }',
             'log "jsn": there is no script log/jsn.lua; did you mean "json"' },
         ["an interval of tide.every"] = { 'tide.every("5", print)', "tide.every: the interval needs a unit" },

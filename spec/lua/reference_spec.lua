@@ -122,6 +122,7 @@ describe("the runtime has what the annotations say", function()
             ["tide.ListenOptions"] = schemas.listen, ["tide.CheckOptions"] = modules.checker.options,
             ["tide.BackendTimeouts"] = schemas.backend.timeout.fields,
             ["tide.PoolOptions"] = schemas.backend.pool.fields,
+            ["tide.CaptureOptions"] = schemas.capture,
             ["tide.ListenTimeouts"] = schemas.listen.timeout.fields,
             ["tide.Limits"] = schemas.listen.limits.fields,
         } do

@@ -14,7 +14,7 @@ local function manager(abstract)
     count = count + 1
     local self = { seen = {} }
     self.name = abstract and ("@tidegate-spec-%d-%d"):format(posix.getpid(), count) or h.dir() .. "/notify"
-    self.fd = assert(sys.listen_datagrams(self.name))
+    self.fd = assert(sys.receive_datagrams { path = self.name })
     cleanup.add("origins", function() sys.close(self.fd) end)
     function self.next()
         loop.wait_fd(self.fd, false, nil, "a notification")

@@ -20,6 +20,7 @@ return {
     tidegate = gate.new,
     routed = gate.routed,
     apache = require("apache").new,
+    syslog = require("syslog").new,
     code = gate.code,
     command = gate.command,
     binary = gate.binary,

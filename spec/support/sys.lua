@@ -39,6 +39,7 @@ end
 
 local C = ffi.C
 local STREAM = 1 + 0x800 + 0x80000 -- SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC
+local DATAGRAM = STREAM + 1
 local SOL_SOCKET, SO_REUSEADDR, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_LINGER = 1, 2, 4, 7, 8, 13
 local READ_SIZE = 256 * 1024
 
@@ -105,19 +106,26 @@ function M.listen(to)
     return fd
 end
 
--- A UNIX socket for datagrams, at a path or (@name) abstract; M.read takes one at a time.
-function M.listen_datagrams(path)
-    local un = ffi.new "struct spec_un"
-    assert(#path < 108, "the path of a UNIX socket is too long")
-    un.family = 1
-    ffi.copy(un.path, path)
-    if path:sub(1, 1) == "@" then un.path[0] = 0 end
-    local fd = C.socket(1, 2 + 0x800 + 0x80000, 0)
+-- A socket that receives datagrams there: { port = 0 } (one that is free, which is then in `to`), or
+-- { path = } of a UNIX socket, where @name is an abstract one. M.read takes one at a time.
+function M.receive_datagrams(to)
+    local family, addr, len = address(to)
+    if to.path and to.path:sub(1, 1) == "@" then
+        addr.path[0] = 0
+        len = 2 + #to.path
+    end
+    local fd = C.socket(family, DATAGRAM, 0)
     if fd < 0 then return failed() end
-    if C.bind(fd, un, 2 + #path + (un.path[0] == 0 and 0 or 1)) < 0 then
+    if to.receive_buffer then set(fd, SO_RCVBUF, to.receive_buffer) end
+    if C.bind(fd, addr, len) < 0 then
         local errno = ffi.errno()
         C.close(fd)
         return failed(errno)
+    end
+    if to.port == 0 then
+        size[0] = len
+        C.getsockname(fd, addr, size)
+        to.port = bit.bor(bit.lshift(bit.band(addr.port, 255), 8), bit.rshift(addr.port, 8))
     end
     return fd
 end

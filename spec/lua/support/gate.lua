@@ -51,7 +51,9 @@ local function new_request(gate, facts)
     view.status = facts.status or 0
     view.retries = facts.retries or 0
     view.started_ms = 1700000000500LL
+    view.empty = facts.empty and 1 or 0
     view.bytes_out = 2LL ^ 40
+    req.captured = facts.captured or {}
     gate.by_serial[gate.serial] = req
     return req
 end
@@ -160,6 +162,15 @@ local function request_functions(C, gate)
         return 0
     end
 
+    function C.tg_ffi_req_captured(view, serial, index, value)
+        local req = live(gate, view, serial)
+        if not req then return ENDED end
+        local text = req.captured[index]
+        if not text then return MISSING end
+        put(value, text, req.keep)
+        return 0
+    end
+
     function C.tg_ffi_req_keep(view) view.has_context = 1 end
 end
 
@@ -193,9 +204,10 @@ local function plan_functions(C, gate)
     end
 
     function C.tg_ffi_plan_listener(_, address, _, o)
-        return index(gate.listeners, { address = address, options = copy(o, "client_ms head_ms keep_alive_ms"
+        return index(gate.listeners, { address = address, captures = {}, options = copy(o,
+            "client_ms head_ms keep_alive_ms"
             .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
-            .. " max_connections via") })
+            .. " max_connections via log_empty") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)
@@ -212,7 +224,19 @@ local function plan_functions(C, gate)
         return 0
     end
 
-    function C.tg_ffi_plan_sink(_, target) return index(gate.sinks, target) end
+    function C.tg_ffi_plan_capture(_, listener, side, cookie, name, _, max)
+        local list = gate.listeners[listener + 1].captures
+        list[#list + 1] = ("%s %s %s %d"):format(side == E.TG_SIDE_REQUEST and "request" or "response",
+            cookie == 1 and "cookie" or "header", name, max)
+        return #list - 1
+    end
+
+    function C.tg_ffi_plan_sink(_, target, _, o)
+        local options = copy(o, "messages level facility protocol length")
+        options.tag = ffi.string(o.tag)
+        gate.sink_options[#gate.sink_options + 1] = options
+        return index(gate.sinks, target)
+    end
 
     function C.tg_ffi_plan_process(_, o)
         gate.process = { workers = o.workers, daemon = o.daemon, grace_ms = tonumber(o.grace_ms),
@@ -336,8 +360,9 @@ local function other_functions(C, gate)
 
     function C.tg_ffi_log(level, text) gate.messages[#gate.messages + 1] = level .. " " .. text end
 
-    function C.tg_ffi_log_line(_, sink, line)
+    function C.tg_ffi_log_line(_, sink, level, line)
         gate.lines[#gate.lines + 1] = sink .. " " .. line
+        gate.levels[#gate.levels + 1] = level
         return 0
     end
 
@@ -482,7 +507,8 @@ end
 function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
-        backends = {}, listeners = {}, timers = {}, sinks = {}, where = {}, files = {}, errors = {},
+        backends = {}, listeners = {}, timers = {}, sinks = {}, sink_options = {}, levels = {},
+        where = {}, files = {}, errors = {},
         epoch = 1, turns = 0, queued = 0, wishes = {}, checks = {}, woken = {}, changes = {}, socks = 0, closed = {},
         messages = {}, lines = {}, now = 1000,
         directory = os.tmpname(),

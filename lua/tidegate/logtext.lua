@@ -6,25 +6,32 @@ local M = {}
 -- are not, so that memory stays bounded.
 local KEPT, LONGEST = 1000, 256
 
--- Printable ASCII without the two special bytes? A loop, since it compiles and a search for a
--- pattern does not.
-local function is_plain(text, special, other)
+-- Which bytes are no printable ASCII, or special.
+local function odd_bytes(special)
+    local odd = {}
+    for byte = 0, 255 do
+        odd[byte] = byte < 32 or byte > 126 or special:find(string.char(byte), 1, true) ~= nil
+    end
+    return odd
+end
+
+-- A loop, since it compiles and a search for a pattern does not.
+local function is_plain(text, odd)
     for i = 1, #text do
-        local byte = text:byte(i)
-        if byte < 32 or byte > 126 or byte == special or byte == other then return false end
+        if odd[text:byte(i)] then return false end
     end
     return true
 end
 
 --- A function text → text that calls `rewrite(text)` for a text that holds a control byte, a byte
---- over 126 or one of the characters `special` and `other`, and leaves all others as they are.
-function M.escaper(special, other, rewrite)
-    local first, second = special:byte(), other:byte()
+--- over 126 or one of the characters of `special`, and leaves all others as they are.
+function M.escaper(special, rewrite)
+    local odd = odd_bytes(special)
     local known, count = {}, 0
     return function(text)
         local result = known[text]
         if result then return result end
-        result = is_plain(text, first, second) and text or rewrite(text)
+        result = is_plain(text, odd) and text or rewrite(text)
         if #text <= LONGEST then
             if count == KEPT then known, count = {}, 0 end
             known[text], count = result, count + 1

@@ -17,7 +17,7 @@ local function escape(byte)
     return SHORT[byte] or ("\\x%02x"):format(byte:byte())
 end
 
-local escaped = logtext.escaper('"', "\\", function(text)
+local escaped = logtext.escaper('"\\', function(text)
     return (text:gsub('[%z\1-\31"\\\127-\255]', escape))
 end)
 
@@ -28,7 +28,9 @@ end
 local function request_line(req)
     local method, target = req.method or "", req.target or ""
     if method == "" or target == "" then return "-" end
-    return escaped(method) .. " " .. escaped(target) .. " HTTP/" .. req.version
+    local text = escaped(method) .. " " .. escaped(target)
+    if req.head_ms < 0 then return text end -- it was refused: nothing else of it is known
+    return text .. " HTTP/" .. req.version
 end
 
 function M.new()

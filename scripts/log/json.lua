@@ -61,7 +61,7 @@ end
 
 -- ---- values ----------------------------------------------------------------------------
 
-local escaped = logtext.escaper('"', "\\", rewritten)
+local escaped = logtext.escaper('"\\', rewritten)
 
 local function quoted(text)
     return text and text ~= "" and '"' .. escaped(text) .. '"' or "null"
@@ -71,6 +71,20 @@ local function known(number)
     return number >= 0 and number or "null"
 end
 
+local function list(values)
+    local parts = {}
+    for i = 1, #values do parts[i] = quoted(values[i]) end
+    return "[" .. table.concat(parts, ",") .. "]"
+end
+
+local function captures_of(req)
+    local captured = req.captured
+    if not captured then return "null" end
+    return '{"request":' .. list(captured.request) .. ',"response":' .. list(captured.response)
+        .. ',"request_cookie":' .. quoted(captured.request_cookie)
+        .. ',"response_cookie":' .. quoted(captured.response_cookie) .. "}"
+end
+
 function M.new()
     local date = logtext.date_ms("!%Y-%m-%dT%H:%M:%S", "Z")
     return function(req)
@@ -78,9 +92,9 @@ function M.new()
         local method, status = req.method or "", req.status or 0
         return '{"time":"' .. date(req.started)
             .. '","client":' .. quoted(req.client) .. ',"client_port":' .. req.client_port
-            .. ',"listener":' .. quoted(req.listener)
+            .. ',"listener":' .. quoted(req.listener) .. ',"listener_name":' .. quoted(req.listener_name)
             .. ',"method":' .. quoted(method) .. ',"host":' .. quoted(req.host)
-            .. ',"target":' .. quoted(req.target) .. ',"version":' .. quoted(method ~= "" and req.version)
+            .. ',"target":' .. quoted(req.target) .. ',"version":' .. quoted(req.head_ms >= 0 and req.version)
             .. ',"status":' .. (status ~= 0 and status or "null")
             .. ',"bytes_in":' .. req.bytes_in .. ',"bytes_out":' .. req.bytes_out
             .. ',"backend":' .. quoted(req.backend)
@@ -92,6 +106,11 @@ function M.new()
             .. ',"retries":' .. req.retries
             .. ',"redispatched":' .. (req.redispatched and "true" or "false")
             .. ',"reused":' .. (req.reused and "true" or "false")
+            .. ',"server_queue":' .. req.server_queue .. ',"backend_queue":' .. req.backend_queue
+            .. ',"process_connections":' .. req.process_connections
+            .. ',"listener_connections":' .. req.listener_connections
+            .. ',"backend_active":' .. req.backend_active .. ',"server_active":' .. req.server_active
+            .. ',"cookie_flags":' .. quoted(req.cookie_flags) .. ',"captured":' .. captures_of(req)
             .. ',"end":' .. quoted(req.end_name) .. ',"end_code":' .. quoted(req.end_code)
             .. ',"referer":' .. quoted(headers["Referer"])
             .. ',"user_agent":' .. quoted(headers["User-Agent"])

@@ -16,7 +16,9 @@ local function request(changes)
             year = 2009, month = 2, day = 6, hour = 12, min = 14, sec = 14 } + 0.655,
         head_ms = 10, wait_ms = 0, connect_ms = 30, response_ms = 69, total_ms = 109,
         status = 200, bytes_in = 0, bytes_out = 2750, retries = 0, redispatched = false,
-        reused = false, end_name = "ok", end_code = "--", method = "GET", target = "/index.html",
+        reused = false, listener_name = "*:80", cookie_flags = "--", server_queue = 0, backend_queue = 0,
+        process_connections = 0, listener_connections = 0, backend_active = 0, server_active = 0,
+        end_name = "ok", end_code = "--", method = "GET", target = "/index.html",
         version = "1.1", host = "1wt.eu", headers = {},
     }
     for name, value in pairs(changes or {}) do
@@ -27,8 +29,7 @@ end
 
 -- As it is after a timeout in the head: nothing was read, nothing answered.
 local function unread(changes)
-    local all = { backend = NONE, server = NONE, method = NONE, target = NONE, host = NONE,
-        version = "0.0", status = 0, bytes_out = 0, head_ms = -1, wait_ms = -1, connect_ms = -1,
+    local all = { backend = NONE, server = NONE, method = "", target = "", host = "", version = "0.0", status = 0, bytes_out = 0, head_ms = -1, wait_ms = -1, connect_ms = -1,
         response_ms = -1, total_ms = 5000, end_name = "client_gone", end_code = "CR" }
     for name, value in pairs(changes or {}) do all[name] = value end
     return request(all)
@@ -54,17 +55,47 @@ describe("log/httplog", function()
             .. '- - ---- 0/0/0/0/0 0/0 "GET /index.html HTTP/1.1"', line(request()))
     end)
 
+    it("has the names, counters, queues, cookies, flags and captures in HAProxy's places", function()
+        assert.equal('10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 '
+            .. 'S=a S=b --VN 5/4/3/2/+1 7/6 {1wt.eu|curl} {42} "GET /index.html HTTP/1.1"',
+            line(request { listener_name = "http-in", cookie_flags = "VN", process_connections = 5,
+                listener_connections = 4, backend_active = 3, server_active = 2, retries = 1, redispatched = true,
+                server_queue = 7, backend_queue = 6, captured = { request = { "1wt.eu", "curl" },
+                    response = { "42" }, request_cookie = "S=a", response_cookie = "S=b" } }))
+    end)
+
     it("marks a retry that went to another server", function()
         local text = line(request { retries = 3, redispatched = true, end_code = "SC" })
         assert.is_truthy(text:find(" - - SC-- 0/0/0/0/+3 0/0 ", 1, true))
         assert.is_truthy(line(request { retries = 2 }):find(" 0/0/0/0/2 0/0 ", 1, true))
     end)
 
+    it("marks what came by TLS", function()
+        assert.is_truthy(line(request { scheme = "https" }):find("] *:80~ static/srv1 ", 1, true))
+    end)
+
     it("writes what was never reached as HAProxy does", function()
-        local rest = '.- %*:80 %*:80/<NOSRV> %-1/%-1/%-1/%-1/5000 %-1 0 %- %- CR%-%- 0/0/0/0/0 0/0 "<BADREQ>"$'
-        assert.is_truthy(line(unread()):find(rest))
-        assert.is_truthy(line(unread { method = "", target = "", status = NONE }):find(rest))
-        assert.is_truthy(line(unread { method = "GET", target = "" }):find(rest))
+        local rest = ' *:80 *:80/<NOSRV> -1/-1/-1/-1/5000 %d 0 - - %s-- 0/0/0/0/0 0/0 "<BADREQ>"'
+        assert.is_truthy(line(unread()):find(rest:format(400, "CR"), 1, true))
+        assert.is_truthy(line(unread { end_code = "cR" }):find(rest:format(408, "cR"), 1, true))
+        local refused = unread { end_code = "PR", status = 431, method = "GET", target = "/",
+            captured = { request = { "" }, response = {} } }
+        assert.is_truthy(line(refused):find(rest:format(431, "PR"), 1, true))
+        assert.is_truthy(line(request { status = 0, end_code = "CH" }):find(" -1 2750 - - CH-- ", 1, true))
+    end)
+
+    it("writes captures that are not there as HAProxy does", function()
+        local function braces(captured) return line(request { captured = captured }):match(' 0/0 (.-)"GET') end
+        assert.equal("{|} ", braces { request = { "", "" }, response = {} })
+        assert.equal("{} ", braces { request = {}, response = { "" } })
+        assert.equal("", braces { request = {}, response = {} })
+    end)
+
+    it("lets no capture forge a field", function()
+        local text = line(request { captured = { request = { 'a{b}|c d"#\\é' }, response = { "\r\n" },
+            request_cookie = 'S=1 2"|', response_cookie = "S=\n" } })
+        assert.is_truthy(text:find(' S=1#202#22| S=#0A ---- ', 1, true))
+        assert.is_truthy(text:find(' {a#7Bb#7D#7Cc d#22#23\\#C3#A9} {#0D#0A} "GET ', 1, true))
     end)
 
     it("encodes bytes that could forge a line or confuse a terminal", function()
@@ -111,7 +142,12 @@ describe("log/combined", function()
 
     it("writes a dash for what is not there", function()
         assert.is_truthy(line(unread()):find('] "-" - - "-" "-"', 1, true))
-        assert.is_truthy(line(unread { method = "", target = "", status = NONE }):find('] "-" - - "-" "-"', 1, true))
+        assert.is_truthy(line(unread { method = "GET" }):find('] "-" - - "-" "-"', 1, true))
+    end)
+
+    it("shows what could be read of a request that was refused", function()
+        local text = line(unread { method = "GET", target = "/x", status = 400, bytes_out = 197 })
+        assert.is_truthy(text:find('] "GET /x" 400 197 "-" "-"', 1, true))
     end)
 
     it("escapes as Apache does what could forge a line or confuse a terminal", function()
@@ -144,21 +180,28 @@ describe("log/json", function()
 
     it("holds every field", function()
         local record = cjson.decode(line(request { started = 1233922454.655, bytes_in = 12, retries = 1,
-            redispatched = true, reused = true, headers = { Referer = "http://a/", ["User-Agent"] = "curl/8" } }))
+            redispatched = true, reused = true, listener_name = "in", cookie_flags = "VN",
+            process_connections = 5, listener_connections = 4, backend_active = 3, server_active = 2,
+            server_queue = 7, backend_queue = 6, captured = { request = { "a", "" }, response = {},
+                request_cookie = "S=1" }, headers = { Referer = "http://a/", ["User-Agent"] = "curl/8" } }))
         assert.same({
             time = "2009-02-06T12:14:14.655Z", client = "10.0.1.2", client_port = 33317, listener = "*:80",
             method = "GET", host = "1wt.eu", target = "/index.html", version = "1.1", status = 200,
             bytes_in = 12, bytes_out = 2750, backend = "static", server = "srv1", head_ms = 10, wait_ms = 0,
             connect_ms = 30, response_ms = 69, total_ms = 109, retries = 1, redispatched = true,
-            reused = true, ["end"] = "ok", end_code = "--", referer = "http://a/", user_agent = "curl/8",
+            reused = true, listener_name = "in", cookie_flags = "VN", process_connections = 5,
+            listener_connections = 4, backend_active = 3, server_active = 2, server_queue = 7, backend_queue = 6,
+            captured = { request = { "a", cjson.null }, response = {}, request_cookie = "S=1",
+                response_cookie = cjson.null },
+            ["end"] = "ok", end_code = "--", referer = "http://a/", user_agent = "curl/8",
         }, record)
     end)
 
     it("writes null for what is not known", function()
-        for _, req in ipairs { unread(), unread { method = "", target = "", host = "", status = NONE } } do
+        for _, req in ipairs { unread(), unread { backend_queue = 0 } } do
             local record = cjson.decode(line(req))
             for _, name in ipairs { "method", "target", "host", "version", "status", "backend", "server",
-                "head_ms", "wait_ms", "connect_ms", "response_ms", "referer", "user_agent" } do
+                "head_ms", "wait_ms", "connect_ms", "response_ms", "referer", "user_agent", "captured" } do
                 assert.equal(cjson.null, record[name], name)
             end
             assert.equal(5000, record.total_ms)

@@ -123,7 +123,7 @@ describe("examples/apache.lua", function()
         assert.equal(first.body, get(ports[8080], "/", mine).body)
 
         gate:wait_stdout("127%.0%.0%.1:%d+ %[[^]]+%] 127%.0%.0%.1:%d+ web_cluster/" .. name
-            .. ' [%d/]+ 200 %d+ %- %- %-%-%-%- [%d/+]+ 0/0 "GET / HTTP/1%.1"\n')
+            .. ' [%d/]+ 200 %d+ %- %- %-%-NI [%d/+]+ 0/0 "GET / HTTP/1%.1"\n')
     end)
 end)
 

@@ -93,6 +93,7 @@ parse(struct tg_str target, struct place *place)
 	size_t skip = sizeof(prefix) - 1;
 	struct tg_str rest = { target.ptr + skip, target.len - skip };
 
+	tg_assert(target.ptr != NULL);
 	memset(place, 0, sizeof(*place));
 	skip = sizeof(unix_prefix) - 1;
 	if (rest.len > skip && memcmp(rest.ptr, unix_prefix, skip) == 0)

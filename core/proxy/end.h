@@ -1,7 +1,8 @@
 /* Every way in which a request can end: one row each, so that the log, the counters and the
  * client can never disagree. A row: name for scripts, logs and counters; the status that we
  * answer with when no response has begun (0: none, the connection is just closed); HAProxy's
- * two characters (who ended it, in which phase); the text of the answer.
+ * two characters (who ended it, in which phase; spec/process/httplog_haproxy_spec.lua compares
+ * them with a real HAProxy's); the text of the answer.
  *
  * Phases: R reading the request, Q in line for a server, C connecting, H waiting for the response
  * head, D data.
@@ -47,6 +48,7 @@
 	ROW(RESPONSE_CUT,     "response_cut",       0, "SD", "") \
 	ROW(RESPONSE_TIMEOUT, "response_timeout",   0, "sD", "") \
 	ROW(BAD_RESPONSE_BODY,"bad_response_body",  0, "PD", "") \
+	ROW(RESPONSE_DOWN,    "response_down",      0, "DD", "") \
 	ROW(SHUTDOWN,         "shutdown",         503, "KD", "The server is shutting down.")
 /* clang-format on */
 

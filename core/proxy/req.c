@@ -256,7 +256,8 @@ tg_req_server_down(struct tg_req *req)
 	movable = !begun && options->has_retry && tg_req_safe(req);
 	if (options->on_down == TG_ON_DOWN_CLOSE ||
 	    (options->on_down == TG_ON_DOWN_RETRY && movable))
-		tg_req_attempt_failed(req, TG_END_SERVER_DOWN);
+		tg_req_attempt_failed(
+		    req, req->relaying ? TG_END_RESPONSE_DOWN : TG_END_SERVER_DOWN);
 }
 
 void

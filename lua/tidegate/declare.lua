@@ -383,6 +383,9 @@ function M.listen(address, given)
     plan.listeners[#plan.listeners + 1] = listener
 end
 
-M.schemas = { process = PROCESS, log = logsetup.options, capture = logsetup.capture, backend = BACKEND, server = SERVER, listen = LISTEN }
+M.schemas = {
+    process = PROCESS, log = logsetup.options, capture = logsetup.capture, backend = BACKEND,
+    server = SERVER, listen = LISTEN,
+}
 
 return M

@@ -1,5 +1,4 @@
 -- logwrite: at the end of a request each log gets its line, or not.
-local ffi = require "ffi"
 local engine = require "tidegate.engine"
 local logsetup = require "tidegate.logsetup"
 

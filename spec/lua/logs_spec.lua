@@ -83,8 +83,10 @@ describe("a log", function()
     end)
 
     local function shown(expression, listen, facts)
-        load(("tide.log { format = function(req) return tostring(%s) end } tide.listen('127.0.0.1:80', { route = web %s })")
-            :format(expression, listen or ""))
+        load(([[
+            tide.log { format = function(req) return tostring(%s) end }
+            tide.listen('127.0.0.1:80', { route = web %s })
+        ]]):format(expression, listen or ""))
         return (lines(facts or {})[1]:match("^0 (.*) at 1$"))
     end
 
@@ -94,7 +96,8 @@ describe("a log", function()
     end)
 
     it("shows what was captured, in the order of the configuration", function()
-        local capture = ", capture = { request = { { 'A', 9 }, { 'B', 9 } }, response = { { 'C', 9 } }, cookie = { 'S', 9 } }"
+        local capture = ", capture = { request = { { 'A', 9 }, { 'B', 9 } }, response = { { 'C', 9 } },"
+            .. " cookie = { 'S', 9 } }"
         local captured = { [0] = "a", [2] = "c", [4] = "S=set" }
         assert.equal("a,", shown("table.concat(req.captured.request, ',')", capture, { captured = captured }))
         assert.equal("c", shown("table.concat(req.captured.response, ',')", capture, { captured = captured }))

@@ -29,7 +29,8 @@ end
 
 -- As it is after a timeout in the head: nothing was read, nothing answered.
 local function unread(changes)
-    local all = { backend = NONE, server = NONE, method = "", target = "", host = "", version = "0.0", status = 0, bytes_out = 0, head_ms = -1, wait_ms = -1, connect_ms = -1,
+    local all = { backend = NONE, server = NONE, method = "", target = "", host = "", version = "0.0",
+        status = 0, bytes_out = 0, head_ms = -1, wait_ms = -1, connect_ms = -1,
         response_ms = -1, total_ms = 5000, end_name = "client_gone", end_code = "CR" }
     for name, value in pairs(changes or {}) do all[name] = value end
     return request(all)

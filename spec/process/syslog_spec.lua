@@ -24,7 +24,8 @@ end
 describe("a log to a syslog", function()
     for _, row in ipairs {
         { "over UDP", {}, "" }, { "over UDP and IPv6", { host = "::1" }, "" },
-        { "to a UNIX socket", { unix = true }, "" }, { "to a UNIX socket, by its whole name", { unix = true }, "unix:" },
+        { "to a UNIX socket", { unix = true }, "" },
+        { "to a UNIX socket, by its whole name", { unix = true }, "unix:" },
     } do
         it(row[1] .. " sends what HAProxy sends: RFC 3164 without a host name", function()
             local syslog = h.syslog(row[2])
@@ -56,9 +57,8 @@ describe("a log to a syslog", function()
                 format = code [[function(req) return "line " .. req.path end]] }))
         get(gate, "/first")
         local name = h.run { "uname", "-n" }.stdout:match "%S+"
-        local header = ("^<30>1 %%d%%d%%d%%d%%-%%d%%d%%-%%d%%dT%%d%%d:%%d%%d:%%d%%d%%.%%d%%d%%dZ %s gate%%-1 %d %%- %%- line /first$")
-            :format(name:gsub("%p", "%%%0"), gate.process.pid)
-        assert.match(header, syslog:wait "first")
+        local header, date = "<30>1 DATE %s gate-1 %d - - line /first", "%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ"
+        assert.equal(header:format(name, gate.process.pid), (syslog:wait("first"):gsub(date, "DATE")))
         local raw = h.raw(gate)
         raw:send "GET / HTTP/1.1\r\nno field\r\n\r\n"
         raw:read_until_close()

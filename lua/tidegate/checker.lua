@@ -164,7 +164,9 @@ local function round(record, server, probe, options)
             say_failed(server, reason)
         end
         local pause = M.pause(row, up, options)
-        call.next_ms = units.milliseconds(pause * (1 + options.jitter * math.random()))
+        -- From start to start: a server that lets probes time out is found out no later for it.
+        local next_ms = units.milliseconds(pause * (1 + options.jitter * math.random()))
+        call.next_ms = math.max(next_ms - tonumber(C.tg_ffi_now() - start), 1)
     end
 end
 

@@ -33,7 +33,7 @@ after_each(function() gate:remove() end)
 
 describe("the examples", function()
     local names = {}
-    for path in io.popen("ls examples/*.lua"):lines() do names[#names + 1] = path:match("([%w_]+)%.lua$") end
+    for path in io.popen("ls examples/*.lua"):lines() do names[#names + 1] = path:match("([%w_-]+)%.lua$") end
     assert(#names >= 5)
 
     for _, name in ipairs(names) do

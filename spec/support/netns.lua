@@ -83,22 +83,24 @@ end
 function Server:find() ip(self.gate, "neigh", "del", self.ip, "dev", self.device) end
 
 local function connect(gate, name, index)
+    local address = type(name) == "table" and name[2] or ("10.0.%d.2"):format(index)
     local self = setmetatable({
-        name = name, gate = gate, fd = create(),
-        ip = ("10.0.%d.2"):format(index), device = "to" .. index,
+        name = type(name) == "table" and name[1] or name, gate = gate, fd = create(),
+        ip = address, device = "to" .. index,
     }, Server)
+    local other_end = address:gsub("%d+$", "1")
     cleanup.add("files", function() unistd.close(self.fd) end)
     ip(gate, "link", "add", self.device, "type", "veth", "peer", "name", "cable",
         "netns", ("/proc/%d/fd/%d"):format(unistd.getpid(), self.fd))
-    ip(gate, "address", "add", ("10.0.%d.1/24"):format(index), "dev", self.device)
+    ip(gate, "address", "add", other_end, "peer", self.ip, "dev", self.device)
     ip(gate, "link", "set", self.device, "up")
     ip(self.fd, "link", "set", "lo", "up")
-    ip(self.fd, "address", "add", self.ip .. "/24", "dev", "cable")
+    ip(self.fd, "address", "add", self.ip, "peer", other_end, "dev", "cable")
     self:plug()
     return self
 end
 
--- A network with a server's place for each name: { name = place }. The spec is in the gate's
+-- A network with a server's place for each name, or { name, its address }: { name = place }. The spec is in the gate's
 -- namespace from now on.
 function M.new(...)
     local home, gate, places = here(), create(), {}
@@ -108,7 +110,10 @@ function M.new(...)
         unistd.close(gate)
     end)
     ip(gate, "link", "set", "lo", "up")
-    for index, name in ipairs { ... } do places[name] = connect(gate, name, index) end
+    for index, name in ipairs { ... } do
+        local place = connect(gate, name, index)
+        places[place.name] = place
+    end
     enter(gate)
     return places
 end

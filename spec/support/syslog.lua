@@ -38,14 +38,14 @@ function M:stop()
 end
 
 -- Wait for the first message, from number `from` (1) on, that matches; that message.
-function M:wait(pattern, from)
+function M:wait(pattern, from, seconds)
     return loop.wait_until(function()
         for i = from or 1, #self.messages do
             if self.messages[i]:find(pattern) then return self.messages[i] end
         end
     end, function()
         return ("a message like %s, but there are:\n%s"):format(pattern, table.concat(self.messages, "\n"))
-    end)
+    end, seconds)
 end
 
 local count = 0

@@ -94,7 +94,7 @@ describe("a log to a syslog", function()
         syslog:wait "^<133>.*tidegate%[%d+%]: tidegate ready: generation 1"
         get(gate, "/")
         gone:stop()
-        syslog:wait "^<132>.*%]: backend web: server a is down: connection refused$"
+        syslog:wait "^<132>.*%]: backend web: server a is down: connection refused"
         assert.equal(0, got(syslog, "GET"))
         assert.equal(0, got(syslog, "check of"))
         gate:reload(logging(syslog.address))

@@ -52,6 +52,15 @@ local function is_null(pid, fd)
 end
 
 describe("run --daemon", function()
+    it("has what it says in a syslog, also when it has no terminal any more", function()
+        local syslog = h.syslog()
+        local run = start((" } tide.log { to = %q"):format("syslog:" .. syslog.address), "--daemon")
+        assert.equal(0, run.status, run.stderr)
+        syslog:wait "tidegate ready: generation 1"
+        assert.equal(0, h.command("reload", "--control", h.dir() .. "/d.sock").status)
+        syslog:wait "reloaded: generation 2"
+    end)
+
     it("ends with 0 once the daemon serves, which has left session, directory and terminal", function()
         local run, pid, port = start(nil, "--daemon")
         assert.equal(0, run.status, run.stderr)

@@ -64,8 +64,9 @@ describe("a listener with max_connections", function()
 
     it("serves those who wait when a reload allows more", function()
         local gate = start(nil, ", max_connections = 1")
-        local first, second = h.raw(gate), h.raw(gate)
+        local first = h.raw(gate)
         assert.equal("hello", answered(first))
+        local second = h.raw(gate)
         not_served(second, gate)
         local text = h.read(gate.file):gsub("max_connections = 1", "max_connections = 5")
         assert.equal(0, gate:reload(text).status)
@@ -95,8 +96,9 @@ describe("a listener with max_connections", function()
 
     it("answers those who wait even when a reload removes it", function()
         local gate, other = start(nil, ", max_connections = 1", 1)
-        local first, second = h.raw(gate), h.raw(gate)
+        local first = h.raw(gate)
         assert.equal("hello", answered(first))
+        local second = h.raw(gate)
         not_served(second, gate)
         assert.equal(0, gate:reload(([[
 local tide = require "tidegate"
@@ -109,8 +111,11 @@ end)
 describe("the process with max_connections", function()
     it("has so many over all its listeners, and says when it is full", function()
         local gate, other = start("max_connections = 3")
-        local conns = { h.raw(gate), h.raw(other), h.raw(gate) }
-        for _, conn in ipairs(conns) do assert.equal("hello", answered(conn)) end
+        local conns = {}
+        for i, to in ipairs { gate, other, gate } do
+            conns[i] = h.raw(to)
+            assert.equal("hello", answered(conns[i]))
+        end
         local fourth = h.raw(other)
         not_served(fourth, gate)
         gate:wait_log "accepting pauses: 3 connections"
@@ -121,8 +126,9 @@ describe("the process with max_connections", function()
 
     it("can be given more by a reload", function()
         local gate, other = start("max_connections = 1")
-        local first, second = h.raw(gate), h.raw(other)
+        local first = h.raw(gate)
         assert.equal("hello", answered(first))
+        local second = h.raw(other)
         not_served(second, gate)
         local text = h.read(gate.file):gsub("max_connections = 1", "max_connections = 9")
         assert.equal(0, gate:reload(text).status)

@@ -127,8 +127,8 @@ void tg_ffi_req_keep(struct tg_req_view *req);
 /* The view of a server of this VM's generation, its sums refreshed; NULL for a wrong index. */
 struct tg_server_view *tg_ffi_server_view(struct tg_vm *vm, int backend, int server);
 
-/* A number that changes whenever any server of the backend becomes usable or unusable, so that
- * a list of usable servers need be made only then. */
+/* A number that changes whenever any server of the backend becomes usable or unusable, falls silent
+ * or speaks again, so that a list of usable servers need be made only then. */
 uint32_t tg_ffi_backend_epoch(struct tg_vm *vm, int backend);
 
 /* Requests in line in the backend, for whatever server. */
@@ -138,6 +138,9 @@ int tg_ffi_backend_queued(struct tg_vm *vm, int backend);
  * control thread has seen it. `by` says who wants it, for the log. */
 int tg_ffi_server_admin(
     struct tg_vm *vm, int backend, int server, int admin, const char *by, size_t len);
+
+/* The server is silent (proxy/server.h): may this request try whether it still is? */
+int tg_ffi_server_try(struct tg_vm *vm, int backend, int server, struct tg_req_view *req);
 
 /* A counter of this thread for this backend that survives a reload: returns its value, then
  * adds one. The memory of round robin. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/task.h"
+#include "proxy/req.h"
 
 static struct tg_plan_backend *
 backend_of(struct tg_vm *vm, int index)
@@ -39,6 +40,7 @@ tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
 	view->admin = atomic_load_explicit(&entry->server->admin, memory_order_relaxed);
 	view->usable = tg_server_usable(entry->server);
 	view->open = tg_server_open(entry->server);
+	view->silent = tg_server_silent(entry->server);
 	view->active = (int32_t)sums.active;
 	view->requests = (int64_t)sums.requests;
 	view->failures = (int64_t)sums.failures;
@@ -47,6 +49,19 @@ tg_ffi_server_view(struct tg_vm *vm, int backend_index, int server_index)
 	view->check_ms =
 	    atomic_load_explicit(&entry->server->health.duration_ms, memory_order_relaxed);
 	return view;
+}
+
+int
+tg_ffi_server_try(struct tg_vm *vm, int backend_index, int server_index, struct tg_req_view *view)
+{
+	struct tg_plan_backend *backend = backend_of(vm, backend_index);
+	const struct tg_req *req = (const struct tg_req *)(const void *)view;
+
+	TG_CHECK(req, TG_REQ_MAGIC);
+	if (backend == NULL || server_index < 0 || (unsigned)server_index >= backend->count)
+		return 0;
+	return tg_server_try(backend->servers[server_index].server,
+	    req->in_done && tg_req_idempotent(req), tg_loop_now(req->engine->loop));
 }
 
 uint32_t

@@ -258,19 +258,20 @@ tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text)
 
 /* --- servers ------------------------------------------------------------------------------ */
 
+/* Is it a server, regular or backup, that any request may go to? `spoken`: and not silent? */
 static bool
-is_open(const struct tg_plan_server *entry, bool backup)
+is_open(const struct tg_plan_server *entry, bool backup, bool spoken)
 {
 	return entry->options.backup == (int)backup && entry->options.weight > 0 &&
-	    tg_server_open(entry->server);
+	    tg_server_open(entry->server) && !(spoken && tg_server_silent(entry->server));
 }
 
-/* The first server, regular or backup, that any request may go to; -1: none. */
+/* The first of these; -1: none. */
 static int
-first_open(const struct tg_plan_backend *backend, bool backup)
+first_open(const struct tg_plan_backend *backend, bool backup, bool spoken)
 {
 	for (unsigned i = 0; i < backend->count; i++)
-		if (is_open(&backend->servers[i], backup))
+		if (is_open(&backend->servers[i], backup, spoken))
 			return (int)i;
 	return -1;
 }
@@ -278,19 +279,25 @@ first_open(const struct tg_plan_backend *backend, bool backup)
 bool
 tg_plan_candidate(const struct tg_plan_backend *backend, unsigned index)
 {
-	const struct tg_plan_server *entry = &backend->servers[index];
+	static const struct {
+		bool backup, spoken;
+	} orders[] = { { false, true }, { true, true }, { false, false }, { true, false } };
 
-	if (!entry->options.backup)
-		return is_open(entry, false);
-	if (!is_open(entry, true) || first_open(backend, false) >= 0)
-		return false;
-	return backend->options.all_backups || first_open(backend, true) == (int)index;
+	for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		bool backup = orders[i].backup, spoken = orders[i].spoken;
+		int first = first_open(backend, backup, spoken);
+
+		if (first >= 0)
+			return is_open(&backend->servers[index], backup, spoken) &&
+			    (!backup || backend->options.all_backups || first == (int)index);
+	}
+	return false;
 }
 
 bool
 tg_plan_has_candidate(const struct tg_plan_backend *backend)
 {
-	return first_open(backend, false) >= 0 || first_open(backend, true) >= 0;
+	return first_open(backend, false, false) >= 0 || first_open(backend, true, false) >= 0;
 }
 
 /* --- what outlives a plan ----------------------------------------------------------------- */

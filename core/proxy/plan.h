@@ -19,7 +19,7 @@
 struct tg_backend_state {
 	struct tg_backend_state *next; /* in the control thread's list */
 	atomic_uint refs;              /* any thread */
-	atomic_uint epoch; /* any thread: moves when a server becomes usable or unusable */
+	atomic_uint epoch; /* any thread: moves when a server becomes usable, unusable or silent */
 	struct tg_str name;
 	struct tg_queue queue;
 	unsigned cells_len;
@@ -116,7 +116,7 @@ TG_MUST_USE int tg_plan_set_process(struct tg_plan *plan, const struct tg_proces
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 
 /* May this server be chosen for any request now? Backup servers only where no other may; of these
- * only the first that may, unless the backend uses all. */
+ * only the first that may, unless the backend uses all. Silent ones only where all are. */
 bool tg_plan_candidate(const struct tg_plan_backend *backend, unsigned index);
 bool tg_plan_has_candidate(const struct tg_plan_backend *backend);
 

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <uv.h>
 
-enum { SERVER_MAGIC = 0x5e4be4 };
+enum {
+	SERVER_MAGIC = 0x5e4be4,
+	TRY_EVERY_MS = 1000,
+	TRY_ANYHOW_MS = 10000,
+};
 
 static atomic_uint next_id;
 
@@ -103,6 +107,34 @@ tg_server_set_addr(struct tg_server *server, const struct tg_addr *addr)
 	fresh->next = (struct old_addr *)(void *)now;
 	atomic_store(&server->addr, &fresh->addr);
 	return 0;
+}
+
+bool
+tg_server_unheard(struct tg_server *server, uint64_t since, uint64_t now)
+{
+	uint64_t spoken = 0;
+
+	for (unsigned i = 0; i < server->cells_len; i++)
+		if (atomic_load_explicit(&server->cells[i].heard_at, memory_order_relaxed) >= since)
+			return false;
+	return atomic_compare_exchange_strong(&server->try_at, &spoken, now + TRY_EVERY_MS);
+}
+
+bool
+tg_server_heard(struct tg_server *server, unsigned worker, uint64_t now)
+{
+	atomic_store_explicit(&server->cells[worker].heard_at, now, memory_order_relaxed);
+	return tg_server_silent(server) && atomic_exchange(&server->try_at, 0) != 0;
+}
+
+bool
+tg_server_try(struct tg_server *server, bool harmless, uint64_t now)
+{
+	uint64_t at = atomic_load(&server->try_at);
+	uint64_t from = harmless ? at : at + TRY_ANYHOW_MS;
+
+	return at != 0 && now >= from &&
+	    atomic_compare_exchange_strong(&server->try_at, &at, now + TRY_EVERY_MS);
 }
 
 struct tg_server_sums

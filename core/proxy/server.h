@@ -28,6 +28,7 @@ struct tg_server_cell {
 	_Atomic uint64_t failures;              /* attempts that failed */
 	_Atomic int64_t active;                 /* requests in flight */
 	_Atomic int64_t idle;                   /* connections in the pool */
+	_Atomic uint64_t heard_at;              /* the last byte of it; ms, the loops' clock */
 };
 
 struct tg_server {
@@ -37,6 +38,8 @@ struct tg_server {
 	atomic_bool up;   /* any thread; written by the control thread */
 	atomic_int admin; /* any thread: enum tg_admin_state; written by the control thread */
 	int declared;     /* control: what the configuration last said of that */
+	_Atomic uint64_t try_at; /* any thread; 0: not silent. Else: when a request may try it
+	                            again; ms, the loops' clock */
 
 	/* See proxy/queue.h. */
 	struct tg_limit slots;  /* requests, where it has a limit */
@@ -64,6 +67,28 @@ void tg_server_put(struct tg_server *server);
 
 /* Control thread: the name resolves to `addr` now. 0 or UV_ENOMEM. */
 TG_MUST_USE int tg_server_set_addr(struct tg_server *server, const struct tg_addr *addr);
+
+/* Silence. A server that let a request wait to the end of its time, and said nothing to anybody
+ * meanwhile, gets no more requests as long as there are others: it may be stopped, while its kernel
+ * accepts connections for it, and its checks find that out later. Once a second it is tried with a
+ * request that can be sent again without harm; a byte of it, to anyone, ends the silence. */
+
+/* The worker has waited since `since` for a word of the server, in vain. Whether it counts as
+ * silent from now on and has not before. */
+TG_MUST_USE bool tg_server_unheard(struct tg_server *server, uint64_t since, uint64_t now);
+
+/* Bytes of it came to this worker. Whether that ended a silence. */
+TG_MUST_USE bool tg_server_heard(struct tg_server *server, unsigned worker, uint64_t now);
+
+/* It is silent: may this request try it? `harmless`: it can be sent again. Others may too, when
+ * there has been none of those for ten seconds. */
+TG_MUST_USE bool tg_server_try(struct tg_server *server, bool harmless, uint64_t now);
+
+static inline bool
+tg_server_silent(const struct tg_server *server)
+{
+	return atomic_load_explicit(&server->try_at, memory_order_relaxed) != 0;
+}
 
 /* A counter of a cell: written by its owner only, so load and store suffice. */
 static inline void

@@ -2,12 +2,16 @@
 
 #include <uv.h>
 
+#include "base/log.h"
 #include "proxy/engine.h"
+#include "proxy/queue.h"
 #include "proxy/relay.h"
 #include "proxy/req.h"
 #include "proxy/steps.h"
 
-enum { UPSTREAM_MAGIC = 0x5e21e4 };
+/* Who connects looks so often whether the server has gone silent meanwhile. Longer than any
+ * round trip: a connection that is merely far away must come about. */
+enum { UPSTREAM_MAGIC = 0x5e21e4, CONNECT_LOOK_MS = 500 };
 
 static const struct tg_conn_ops upstream_ops;
 
@@ -39,6 +43,51 @@ tg_upstream_watch(struct tg_upstream *up)
 	owes = req->in_done || !tg_conn_drained(&up->conn) || tg_req_awaits_continue(req);
 	owes = owes && !up->conn.paused && !req->out_done;
 	start_timer(up, owes ? req->backend->options.server_ms : 0);
+}
+
+/* --- silence (server.h) ------------------------------------------------------------------- */
+
+/* A request of this upstream has waited `ms` in vain. */
+static void
+unheard(struct tg_upstream *up, int64_t ms)
+{
+	struct tg_req *req = up->req;
+	uint64_t now = tg_loop_now(up->engine->loop);
+
+	if (!tg_server_unheard(up->server, now - (uint64_t)ms, now))
+		return;
+	atomic_fetch_add(&req->backend->state->epoch, 1);
+	tg_log(TG_LOG_WARNING, "backend %s: server %s is silent: not a byte within %lld ms",
+	    req->backend->name.ptr, up->server->name.ptr, (long long)ms);
+}
+
+static void
+heard(struct tg_upstream *up)
+{
+	struct tg_req *req = up->req;
+
+	if (!tg_server_heard(up->server, up->engine->worker, tg_loop_now(up->engine->loop)))
+		return;
+	atomic_fetch_add(&req->backend->state->epoch, 1);
+	tg_queue_open(req->backend->state, up->server);
+	tg_log(TG_LOG_NOTICE, "backend %s: server %s answers again", req->backend->name.ptr,
+	    up->server->name.ptr);
+}
+
+/* Is there another server that could be asked, and is not silent? */
+static bool
+has_other(const struct tg_upstream *up)
+{
+	const struct tg_plan_backend *backend = up->req->backend;
+
+	for (unsigned i = 0; i < backend->count; i++) {
+		const struct tg_server *other = backend->servers[i].server;
+
+		if (other != up->server && !tg_server_silent(other) &&
+		    tg_plan_candidate(backend, i))
+			return true;
+	}
+	return false;
 }
 
 /* --- the response ------------------------------------------------------------------------- */
@@ -80,6 +129,7 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 		tg_upstream_close(up);
 		return len;
 	}
+	heard(up);
 	while (used < len && up->req == req && tg_req_alive(req, serial)) {
 		if (!req->out_head_done)
 			used += read_head(up, data + used, len - used);
@@ -167,6 +217,32 @@ on_connect(struct tg_conn *conn, int status)
 	}
 }
 
+/* Until the connect timeout, or the next look at the server. */
+static void
+await_connect(struct tg_upstream *up)
+{
+	uint64_t left = up->connect_by - tg_loop_now(up->engine->loop);
+
+	start_timer(up, left < CONNECT_LOOK_MS ? (int64_t)left : CONNECT_LOOK_MS);
+}
+
+/* The kernel of a server that is stopped accepts connections until its queue is full, and then
+ * lets them wait: when others have found it silent there is nothing to wait for. */
+static void
+on_connect_timer(struct tg_upstream *up)
+{
+	struct tg_req *req = up->req;
+	uint64_t now = tg_loop_now(up->engine->loop);
+
+	if (now >= up->connect_by)
+		unheard(up, req->backend->options.connect_ms);
+	else if (!tg_server_silent(up->server) || !has_other(up)) {
+		await_connect(up);
+		return;
+	}
+	tg_req_attempt_failed(req, TG_END_CONNECT_TIMEOUT);
+}
+
 static void
 on_timer(struct tg_timer *timer)
 {
@@ -174,11 +250,16 @@ on_timer(struct tg_timer *timer)
 	struct tg_req *req = up->req;
 
 	TG_CHECK(up, UPSTREAM_MAGIC);
-	if (req == NULL)
+	if (req == NULL) {
 		tg_upstream_close(up);
-	else if (!up->connected)
-		tg_req_attempt_failed(req, TG_END_CONNECT_TIMEOUT);
-	else if (!req->out_head_done)
+		return;
+	}
+	if (!up->connected) {
+		on_connect_timer(up);
+		return;
+	}
+	unheard(up, req->backend->options.server_ms);
+	if (!req->out_head_done)
 		tg_req_attempt_failed(req, TG_END_SERVER_TIMEOUT);
 	else
 		tg_req_end(req, TG_END_RESPONSE_TIMEOUT);
@@ -235,7 +316,10 @@ tg_upstream_connect(struct tg_req *req, struct tg_server *server)
 		return TG_END_CONNECT_FAILED;
 	tg_cell_add(&cell_of(up)->connects, 1);
 	tg_upstream_attach(up, req);
-	start_timer(up, req->backend->options.connect_ms);
+	up->connect_by = req->backend->options.connect_ms > 0
+	    ? tg_loop_now(engine->loop) + (uint64_t)req->backend->options.connect_ms
+	    : UINT64_MAX;
+	await_connect(up);
 	return TG_END_NONE;
 }
 

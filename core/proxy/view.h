@@ -74,6 +74,7 @@ struct tg_server_view {
 	int32_t usable;   /* 1: requests that belong there may go there now */
 	int32_t open;     /* 1: and others too */
 	int32_t up;       /* 1: its checks say so (or there are none) */
+	int32_t silent;   /* 1: it let a request time out, and has said nothing since */
 	int32_t resolved; /* 1: its name has an address */
 	int32_t admin;    /* enum tg_admin_state */
 	int32_t queued;   /* requests in line for this server and no other */

@@ -35,6 +35,7 @@ function live.failures(server) return (tonumber(view_of(server).failures)) end
 function live.usable(server) return view_of(server).usable == 1 end
 function live.open(server) return view_of(server).open == 1 end
 function live.up(server) return view_of(server).up == 1 end
+function live.silent(server) return view_of(server).silent == 1 end
 function live.since(server) return tonumber(view_of(server).since_ms) / 1000 end
 
 function live.check_ms(server)
@@ -81,8 +82,8 @@ end
 M.server_fields = {
     name = true, address = true, weight = true, cookie = true, backend = true, index = true,
     max_connections = true, backup = true,
-    active = true, requests = true, failures = true, usable = true, open = true, up = true, state = true,
-    since = true, check_ms = true, check_address = true,
+    active = true, requests = true, failures = true, usable = true, open = true, up = true, silent = true,
+    state = true, since = true, check_ms = true, check_address = true,
     set = true,
 }
 
@@ -169,6 +170,7 @@ function M.new(name, at)
         check_targets = {}, -- object → { address =, port = }: its own options for checks
         usable = {}, -- objects that may be picked, as of `epoch`
         spare = {}, -- backup servers that may take over then
+        silent = {}, -- those that are left out of it, because they are silent and others are not
         epoch = nil,
     }
     record.object = setmetatable({ name = name, servers = record.servers, _backend = record.index }, Backend)
@@ -217,12 +219,13 @@ local function is_usable(record, index)
 end
 
 -- New lists, so that a policy can tell by identity that something has changed: the servers that any
--- request may go to, and the backup servers that may take over from them.
-local function collect(record)
+-- request may go to, and the backup servers that may take over from them. `spoken`: without those that
+-- are silent.
+local function collect(record, spoken)
     local list, spare = {}, {}
     for i = 1, #record.servers do
         local server = record.servers[i]
-        if server.weight > 0 and C.tg_ffi_server_view(vm, record.index, i - 1).open == 1 then
+        if server.weight > 0 and server.open and not (spoken and server.silent) then
             if not server.backup then
                 list[#list + 1] = server
             elseif record.all_backups or #spare == 0 then
@@ -242,18 +245,54 @@ local function without(list, server)
     return rest
 end
 
+-- The regular servers that are left alone because they are silent and others are not.
+local function silent_ones(record)
+    local list = {}
+    for _, server in ipairs(record.servers) do
+        if server.weight > 0 and not server.backup and server.open and server.silent then
+            list[#list + 1] = server
+        end
+    end
+    return list
+end
+
+-- Look at all servers (anew). Where all are silent, none counts as silent.
+local function refresh(record, epoch)
+    record.epoch = epoch
+    record.usable, record.spare = collect(record, true)
+    record.silent = silent_ones(record)
+    if #record.usable == 0 then
+        record.usable, record.spare = collect(record, false)
+        record.silent = {}
+    end
+end
+
+-- Where a request can go that has failed on a server: rather to a silent one than to the same.
+local function others(record, failed)
+    local server = record.servers[failed + 1]
+    local rest = without(record.usable, server)
+    if #rest == 0 then rest = record.spare end
+    if #rest == 0 then rest = without(record.silent, server) end
+    return #rest > 0 and rest or record.usable
+end
+
 -- The servers that may be picked. The same table until one becomes usable or unusable. After a
 -- failure all but the one that failed; if that leaves nobody, the backup servers.
 local function candidates(record, failed)
     local epoch = C.tg_ffi_backend_epoch(vm, record.index)
     if record.epoch ~= epoch then
-        record.usable, record.spare = collect(record)
-        record.epoch = epoch
+        refresh(record, epoch)
     end
     if failed < 0 then return record.usable end
-    local rest = without(record.usable, record.servers[failed + 1])
-    if #rest > 0 then return rest end
-    return #record.spare > 0 and record.spare or record.usable
+    return others(record, failed)
+end
+
+-- A silent server that this request is to try (core/proxy/server.h), or nil.
+local function to_try(record, view)
+    for _, server in ipairs(record.silent) do
+        if C.tg_ffi_server_try(vm, record.index, server._server, view) == 1 then return server end
+    end
+    return nil
 end
 
 local function wrong(record, policy, result)
@@ -271,14 +310,16 @@ end
 
 --- The index of the server for a request, or -1 when none is usable; and whether no other will do,
 --- so that it waits when that one has no room. `failed` is the index of the server that could not be
---- used before (a redispatch), or -1.
-function M.choose(record, req, failed)
+--- used before (a redispatch), or -1; `view` the engine's view of `req`.
+function M.choose(record, req, failed, view)
     if record.sticky then
         local place = stuck_to(record, req, failed)
         if place >= 0 then return place, true end
     end
     local list = candidates(record, failed)
     if #list == 0 then return -1, false end
+    local try = failed < 0 and #record.silent > 0 and to_try(record, view)
+    if try then return record.place[try], false end
     local server, only = record.pick(req, list)
     if server == nil then return -1, false end
     return record.place[server] or wrong(record, "the balance policy", server), only == "wait"

@@ -48,8 +48,8 @@ end
 
 local function pick()
     wait.enter()
-    local record, failed = list[call.backend + 1], call.server
-    local server, only = backends.choose(record, request.handle(call.req), failed)
+    local record, failed, view = list[call.backend + 1], call.server, call.req
+    local server, only = backends.choose(record, request.handle(view), failed, view)
     call.result_server, call.result_bound = server, only and 1 or 0
 end
 

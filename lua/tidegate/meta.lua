@@ -292,6 +292,7 @@ function Backend:turn() end
 ---@field usable boolean
 ---@field open boolean
 ---@field up boolean
+---@field silent boolean
 ---@field state "up"|"down"|"drain"|"disabled"|"unresolved"
 ---@field since number
 ---@field check_ms integer?

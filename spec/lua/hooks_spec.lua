@@ -101,6 +101,48 @@ describe("a server is picked", function()
         assert.equal(0, hook("TG_HOOK_PICK", { backend = 0, server = 0 }).result_server)
     end)
 
+    describe("when some are silent,", function()
+        local function pick(failed)
+            return hook("TG_HOOK_PICK", { backend = 0, server = failed or -1 }).result_server
+        end
+        local function silent(index, value)
+            gate.backends[1].servers[index + 1].view.silent = value
+            gate.epoch = gate.epoch + 1
+        end
+        before_each(function()
+            load [[
+                tide.listen("127.0.0.1:80", { route = tide.backend("web", three { balance = function(req, servers)
+                    return servers[1]
+                end }) })
+            ]]
+        end)
+
+        it("from the others, but for those that may try", function()
+            silent(0, 1)
+            assert.equal(1, pick())
+            gate.backends[1].servers[1].try = true
+            assert.equal(0, pick())
+            assert.equal(1, pick())
+            silent(0, 0)
+            assert.equal(0, pick())
+        end)
+
+        it("a silent one rather than one that has just failed, which does not try", function()
+            silent(0, 1)
+            gate.backends[1].servers[1].try = true
+            assert.equal(1, pick(0))
+            assert.equal(0, pick(1))
+            assert.is_true(gate.backends[1].servers[1].try)
+        end)
+
+        it("from all, if all are", function()
+            silent(0, 1)
+            silent(1, 1)
+            assert.equal(0, pick())
+            assert.equal(1, pick(0))
+        end)
+    end)
+
     it("and nil from the policy means none", function()
         load [[tide.listen("127.0.0.1:80", { route = tide.backend("web", three { balance = function() end }) })]]
         assert.equal(-1, hook("TG_HOOK_PICK", { backend = 0, server = -1 }).result_server)

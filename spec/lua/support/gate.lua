@@ -289,6 +289,13 @@ local function server_functions(C, gate)
 
     function C.tg_ffi_backend_epoch() return gate.epoch end
 
+    function C.tg_ffi_server_try(_, backend, server)
+        local entry = gate.backends[backend + 1].servers[server + 1]
+        local try = entry.try
+        entry.try = nil
+        return try and 1 or 0
+    end
+
     function C.tg_ffi_backend_turn()
         gate.turns = gate.turns + 1
         return gate.turns - 1

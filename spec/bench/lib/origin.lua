@@ -25,7 +25,7 @@ function M.start(dir, clients, workload)
     local child = process.start(nginx.command(dir, clients, http), dir .. "/log")
     local ready = process.await(child, 5, function() return process.listens(ports[2]) end)
     if not ready then error("the origin did not start: " .. process.output(child), 0) end
-    return { child = child, ports = ports }
+    return { ports = ports, stop = function() process.stop(child) end }
 end
 
 return M

@@ -2,6 +2,7 @@
 -- Each child leads a process group of its own, so that Ctrl-C reaches only the driver,
 -- which then ends them all by id; should the driver itself be killed, the kernel ends them.
 local ffi = require "ffi"
+local dirent = require "posix.dirent"
 local fcntl = require "posix.fcntl"
 local signal = require "posix.signal"
 local socket = require "socket"
@@ -91,6 +92,11 @@ function M.start(argv, log, piped)
     return child
 end
 
+--- Write to the standard input of a child that was started `piped`.
+function M.tell(child, text)
+    assert(unistd.write(child.stdin, text))
+end
+
 function M.close_stdin(child)
     unistd.close(child.stdin)
     child.stdin = nil
@@ -105,10 +111,21 @@ function M.last_line(child)
 end
 
 function M.alive(child)
-    if running[child.pid] and wait.wait(child.pid, wait.WNOHANG) == child.pid then
-        running[child.pid] = nil
+    if running[child.pid] then
+        local pid, _, status = wait.wait(child.pid, wait.WNOHANG)
+        if pid == child.pid then running[pid], child.status = nil, status end
     end
     return running[child.pid] ~= nil
+end
+
+--- A signal to a child, by its name; or to all processes that it has started, itself included.
+function M.signal(child, name) signal.kill(child.pid, signal[name]) end
+function M.signal_group(child, name) signal.kill(-child.pid, signal[name]) end
+
+--- End a child and all that it has started, at once.
+function M.kill(child)
+    M.signal_group(child, "SIGKILL")
+    M.await(child, 5, function() return not M.alive(child) end)
 end
 
 --- Wait until `ready()` is true: false if that takes longer, or the child ends before.
@@ -121,14 +138,14 @@ function M.await(child, seconds, ready)
     return true
 end
 
---- Run a program to its end and return what it printed.
+--- Run a program to its end: what it printed, and its exit status (or the signal that ended it).
 function M.run(argv, log, seconds)
     local child = M.start(argv, log)
     if not M.await(child, seconds, function() return not M.alive(child) end) and M.alive(child) then
         M.stop(child)
         return nil, argv[1] .. " did not end within " .. seconds .. " s"
     end
-    return M.output(child)
+    return M.output(child), child.status
 end
 
 function M.stop(child)
@@ -211,6 +228,23 @@ function M.cost(child)
         end
     end
     return cost
+end
+
+--- How many descriptors a program has open, all its processes.
+function M.descriptors(child)
+    local count = 0
+    for _, pid in ipairs(tree(child.pid)) do
+        count = count + #(dirent.dir("/proc/" .. pid .. "/fd") or {}) - 2 -- "." and ".."
+    end
+    return count
+end
+
+function M.threads(child)
+    local count = 0
+    for _, pid in ipairs(tree(child.pid)) do
+        count = count + tonumber((slurp("/proc/" .. pid .. "/status") or ""):match("Threads:%s*(%d+)") or 0)
+    end
+    return count
 end
 
 --- Resident memory in kB of the processes that do the work: one that only watches over

@@ -21,13 +21,17 @@ backend web
     default-server check inter 2s rise 2 fall 3
     server a 127.0.0.1:%d
     server b 127.0.0.1:%d
-]]
+%s]]
 
 return {
     name = "haproxy",
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
-        local config = CONFIG:format(site.bench.most_clients + 128, site.port, site.origins[1], site.origins[2])
-        return { "haproxy", "-db", "-f", process.spit(site.dir .. "/haproxy.cfg", config) }
+        local config = CONFIG:format(site.bench.most_clients + 128, site.port, site.origins[1], site.origins[2],
+            site.workload.haproxy or "")
+        -- Only with a master process (-W, in the foreground) can it be reloaded.
+        local how = site.workload.reloads and "-W" or "-db"
+        return { "haproxy", how, "-f", process.spit(site.dir .. "/haproxy.cfg", config) }
     end,
+    reload = function(site) process.signal(site.child, "SIGUSR2") end,
 }

@@ -1,6 +1,7 @@
 -- nginx as its documentation advises for keep-alive upstreams:
 -- HTTP/1.1, an empty Connection field, and as many idle connections as there are clients.
 local nginx = require "nginx"
+local process = require "process"
 
 local HTTP = [[
     upstream web {
@@ -16,6 +17,7 @@ local HTTP = [[
             proxy_pass http://web;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            %s
         }
     }
 ]]
@@ -24,7 +26,8 @@ return {
     name = "nginx",
     missing = function(bench) return bench.not_in_path "nginx" end,
     command = function(site)
-        local http = HTTP:format(site.origins[1], site.origins[2], site.port)
+        local http = HTTP:format(site.origins[1], site.origins[2], site.port, site.workload.nginx or "")
         return nginx.command(site.dir, site.bench.most_clients, http)
     end,
+    reload = function(site) process.signal(site.child, "SIGHUP") end,
 }

@@ -11,6 +11,7 @@ local web = tide.backend("web", {
     balance = "roundrobin",
     check = { "http", path = "/", interval = "2s", rise = 2, fall = 3 },
     servers = { { "a", "127.0.0.1:%d" }, { "b", "127.0.0.1:%d" } },
+    %s
 })
 local api = tide.backend("api", { servers = { { "a", "127.0.0.1:1" } } })
 
@@ -26,19 +27,32 @@ local function control(site)
     return site.dir .. "/control.sock"
 end
 
+-- `tidegate VERB` to the running one: what it printed, and its exit status.
+local function tell(site, verb)
+    local argv = { site.bench.tidegate, verb, "--control", control(site) }
+    return process.run(argv, site.dir .. "/" .. verb .. ".log", 10)
+end
+
+local function stats(site)
+    local text = tell(site, "stats")
+    local ok, decoded = pcall(cjson.decode, text and text:match("%b{}") or "")
+    return ok and decoded or {}
+end
+
 return {
     name = "tidegate",
     missing = function(bench)
         return not bench.tidegate and bench.tidegate_path .. " is not built" or nil
     end,
     command = function(site)
-        local config = CONFIG:format(control(site), site.origins[1], site.origins[2], site.port)
-        return { site.bench.tidegate, "run", process.spit(site.dir .. "/gate.lua", config), "--workers", "1" }
+        local config = CONFIG:format(control(site), site.origins[1], site.origins[2],
+            site.workload.tidegate or "", site.port)
+        return { site.bench.tidegate, "run", process.spit(site.dir .. "/gate.lua", config), "--workers", tostring(site.workload.workers or 1) }
     end,
-    heap = function(site)
-        local argv = { site.bench.tidegate, "stats", "--control", control(site) }
-        local text = process.run(argv, site.dir .. "/stats.log", 5)
-        local ok, stats = pcall(cjson.decode, text and text:match("%b{}") or "")
-        return ok and (stats.heap_bytes or stats.process and stats.process.heap_bytes) or nil
+    heap = function(site) return stats(site).heap_bytes end,
+    stats = stats,
+    reload = function(site)
+        local text, status = tell(site, "reload")
+        return status == 0, text or status
     end,
 }

@@ -47,7 +47,8 @@ return {
     command = function(site)
         local config = CONFIG:format(control(site), site.origins[1], site.origins[2],
             site.workload.tidegate or "", site.port)
-        return { site.bench.tidegate, "run", process.spit(site.dir .. "/gate.lua", config), "--workers", tostring(site.workload.workers or 1) }
+        local file = process.spit(site.dir .. "/gate.lua", config)
+        return { site.bench.tidegate, "run", file, "--workers", tostring(site.workload.workers or 1) }
     end,
     heap = function(site) return stats(site).heap_bytes end,
     stats = stats,

@@ -134,8 +134,9 @@ put_server(FILE *out, const struct tg_plan_server *entry)
 	    ", \"state\": \"%s\", \"silent\": %s, \"weight\": %d, \"active\": %" PRId64
 	    ", \"requests\": %" PRIu64 ", \"connects\": %" PRIu64 ", \"idle\": %" PRId64
 	    ", \"failures\": %" PRIu64 ", \"since_s\": %" PRId64,
-	    state_of(server), tg_server_silent(server) ? "true" : "false", entry->options.weight, sums.active, sums.requests, sums.connects,
-	    sums.idle, sums.failures, (now - atomic_load(&server->health.since_ms)) / 1000);
+	    state_of(server), tg_server_silent(server) ? "true" : "false", entry->options.weight,
+	    sums.active, sums.requests, sums.connects, sums.idle, sums.failures,
+	    (now - atomic_load(&server->health.since_ms)) / 1000);
 	if (entry->options.checked) {
 		fprintf(out, ",\n        \"checks\": ");
 		put_health(out, server);

@@ -380,8 +380,10 @@ dispatch(uint64_t now)
 	if (options.rate > 0) {
 		if (next == 0)
 			next = (double)now;
-		for (; next <= (double)now; next += 1e6 / options.rate)
+		while (next <= (double)now) {
 			push_due((uint64_t)next);
+			next += 1e6 / options.rate;
+		}
 	}
 	/* Not all at once: a failure makes its client idle again, and may not starve the rest. */
 	for (int i = 0; i < options.clients && idle != NULL; i++) {

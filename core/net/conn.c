@@ -238,6 +238,18 @@ free_write(struct pending_write *pending, struct tg_loop *loop)
 	tg_blocks_put(&loop->large, pending);
 }
 
+/* Nobody reads, so nobody else will find out. A peer that had only ended its side is gone now. */
+static void
+broken(struct tg_conn *conn, int status)
+{
+	if (conn->ops->on_write_failed != NULL)
+		conn->ops->on_write_failed(conn);
+	else if (conn->ended)
+		conn->ops->on_end(conn, status);
+	else
+		end(conn, status);
+}
+
 static void
 on_written(uv_write_t *req, int status)
 {
@@ -249,10 +261,8 @@ on_written(uv_write_t *req, int status)
 	free_write(pending, conn->loop);
 	if (conn->closing)
 		return;
-	if (status < 0 && !conn->reading && conn->ops->on_write_failed != NULL)
-		conn->ops->on_write_failed(conn);
-	else if (status < 0 && !conn->reading)
-		end(conn, status);
+	if (status < 0 && !conn->reading)
+		broken(conn, status);
 	else if (status == 0 && conn->queued == 0)
 		conn->ops->on_drain(conn);
 }

@@ -28,7 +28,8 @@ struct tg_conn_ops {
 	 * the connection; the return value is then ignored. */
 	size_t (*on_data)(struct tg_conn *conn, char *data, size_t len);
 	/* The peer ended its side (0) or the connection broke (negative). Comes once, after all
-	 * bytes were taken. */
+	 * bytes were taken; again, negative, when a queued write fails after the peer had ended its
+	 * side. */
 	void (*on_end)(struct tg_conn *conn, int status);
 	/* Everything queued has been written. */
 	void (*on_drain)(struct tg_conn *conn);

@@ -274,3 +274,18 @@ describe("a client that has ended its side", function()
         assert.equal(80, #res.body)
     end)
 end)
+
+describe("a client that has ended its side, takes a part of the answer and goes,", function()
+    it("is noticed at once, though nobody reads from it", function()
+        local server = h.origin { body = ("x"):rep(20 * 1024 * 1024) }
+        local gate = h.tidegate { servers = { server }, timeout = { server = "10m" },
+            listen = { timeout = { client = "10m" } } }
+        local conn = h.raw(gate, { receive_buffer = 4096 })
+        conn:send(h.request_text {})
+        conn:shutdown()
+        assert.equal(200, conn:read_response_head().status)
+        conn:reset()
+        gate:wait_stats(function(stats) return stats.connections.active == 0 end, "it is still there")
+        assert.equal(1, gate:stats().endings.client_gone_data)
+    end)
+end)

@@ -132,33 +132,65 @@ local function one_client(gate)
     if random(3) == 1 then conn:reset() else conn:close() end
 end
 
+-- Clients at random for some seconds, with reloads; `meddle(gate)` is called now and then.
+local function run(gate, meddle)
+    local till = h.now() + tonumber(os.getenv "CHAOS_SECONDS" or "3")
+    local tasks = {}
+    for i = 1, 12 do
+        tasks[i] = h.spawn(function() while h.now() < till do one_client(gate) end end)
+    end
+    while h.now() < till do
+        nap(0.3)
+        gate:signal "HUP"
+        if meddle then meddle(gate) end
+    end
+    for _, task in ipairs(tasks) do h.join(task) end
+    gate:wait_stats(function(stats)
+        local of = stats.backends.web.servers
+        return stats.connections.active == 0 and stats.requests.active == 0
+            and of.a.active == 0 and of.b.active == 0 and stats.backends.web.queued == 0
+    end, "something goes on")
+end
+
 describe("chaos", function()
     it("leaves nothing behind", function()
         math.randomseed(tonumber(os.getenv "CHAOS_SEED" or "1"))
         local function handler(conn, req) servers[random(#servers)](conn, req) end
         local a, b = h.origin { handler = handler }, h.origin { handler = handler, unix = true }
         local gate = h.tidegate(CONFIG, { a = a, b = b, workers = 2 })
-        local till = h.now() + tonumber(os.getenv "CHAOS_SECONDS" or "3")
-        local tasks = {}
-        for i = 1, 12 do
-            tasks[i] = h.spawn(function() while h.now() < till do one_client(gate) end end)
-        end
-        while h.now() < till do
-            nap(0.3)
-            gate:signal "HUP"
-        end
-        for _, task in ipairs(tasks) do h.join(task) end
-
-        gate:wait_stats(function(stats)
-            local of = stats.backends.web.servers
-            return stats.connections.active == 0 and stats.requests.active == 0
-                and of.a.active == 0 and of.b.active == 0
-        end, "something goes on")
+        run(gate)
         a:stop()
         b:stop()
         gate:wait_stats(function(stats)
             local of = stats.backends.web.servers
             return of.a.idle == 0 and of.b.idle == 0
         end, "a pool keeps what is closed")
+    end)
+
+    it("at the limits, with servers that come and go, loses no slot", function()
+        math.randomseed(tonumber(os.getenv "CHAOS_SEED" or "2"))
+        local held, closing = 0, false
+        local function handler(conn, req)
+            if not closing then return servers[random(#servers)](conn, req) end
+            held = held + 1
+            h.wait_until(function() return held == 3 end, "a slot is lost", math.huge)
+            h.respond(conn, req, { body = "held" })
+        end
+        local a, b = h.origin { handler = handler }, h.origin { handler = handler }
+        local gate = h.tidegate { workers = 2, queue_length = 8, pool = { idle = "200ms" },
+            timeout = { server = "1s", queue = "200ms" }, listen = { max_connections = 9 },
+            servers = { { a, max_connections = 2 }, { b, max_connections = 1 } } }
+        local states = { "ready", "drain", "disabled" }
+        local function set(server, state)
+            assert.equal(0, h.command("server", "web/" .. server, state, "--control", gate.control).status)
+        end
+        run(gate, function() set(random(2) == 1 and "a" or "b", states[random(3)]) end)
+
+        set("a", "ready")
+        set("b", "ready")
+        closing = true
+        local asked = {}
+        for i = 1, 3 do asked[i] = h.spawn(function() return h.get(gate, "/") end) end
+        for i = 1, 3 do assert.equal("held", h.join(asked[i]).body) end -- all three at once
     end)
 end)

@@ -126,6 +126,7 @@ end(struct tg_conn *conn, int status)
 	if (conn->ended || conn->closing)
 		return;
 	conn->ended = true;
+	conn->broken = status < 0;
 	conn->paused = true;
 	stop_reading(conn);
 	conn->ops->on_end(conn, status);
@@ -240,14 +241,16 @@ free_write(struct pending_write *pending, struct tg_loop *loop)
 
 /* Nobody reads, so nobody else will find out. A peer that had only ended its side is gone now. */
 static void
-broken(struct tg_conn *conn, int status)
+write_failed(struct tg_conn *conn, int status)
 {
-	if (conn->ops->on_write_failed != NULL)
+	if (conn->ops->on_write_failed != NULL) {
 		conn->ops->on_write_failed(conn);
-	else if (conn->ended)
-		conn->ops->on_end(conn, status);
-	else
+	} else if (!conn->ended) {
 		end(conn, status);
+	} else if (!conn->broken) {
+		conn->broken = true;
+		conn->ops->on_end(conn, status);
+	}
 }
 
 static void
@@ -262,7 +265,7 @@ on_written(uv_write_t *req, int status)
 	if (conn->closing)
 		return;
 	if (status < 0 && !conn->reading)
-		broken(conn, status);
+		write_failed(conn, status);
 	else if (status == 0 && conn->queued == 0)
 		conn->ops->on_drain(conn);
 }

@@ -49,6 +49,7 @@ struct tg_conn {
 	bool delivering; /* on_data runs */
 	bool resumed;    /* tg_conn_resume was called since on_data began */
 	bool ended;      /* on_end was called */
+	bool broken;     /* and told that it is broken, which it does once */
 	bool closing;
 	uint32_t queued; /* bytes that wait to be written */
 	const struct tg_conn_ops *ops;

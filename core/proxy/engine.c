@@ -246,7 +246,8 @@ tg_engine_server_closed(struct tg_engine *engine, const struct tg_server *server
 	struct tg_link *last, *link;
 
 	TG_CHECK(engine, ENGINE_MAGIC);
-	tg_pool_drop(engine, server);
+	if (down || !tg_server_usable(server))
+		tg_pool_drop(engine, server);
 	tg_queue_closed(engine, server);
 	if (!down)
 		return;

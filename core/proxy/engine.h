@@ -72,8 +72,8 @@ TG_MUST_USE int tg_engine_listen(
  * server connections that it no longer names are closed; the rest is not touched. */
 void tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation);
 
-/* The server can no longer be used: idle connections to it are closed, and who is in line for it
- * goes elsewhere. When it is `down`, so do those of the requests that are on it that can, as their
+/* The server can no longer be used, or only by those that belong there (drain): idle connections to
+ * one that cannot are closed, and who is in line for it goes elsewhere. When it is `down`, so do those of the requests that are on it that can, as their
  * backend's `on_down` says; when it was disabled, they are answered. */
 void tg_engine_server_closed(struct tg_engine *engine, const struct tg_server *server, bool down);
 

@@ -381,6 +381,15 @@ tg_queue_enter(struct tg_req *req, bool bound)
 	return TG_QUEUE_WAITS;
 }
 
+/* Does it wait in vain, now that the server takes no more, or only its own? */
+static bool
+in_vain(const struct tg_waiter *waiter, const struct tg_server *server)
+{
+	if (waiter->bound != NULL)
+		return waiter->bound == server && !tg_server_usable(server);
+	return place_of(waiter->backend, server) >= 0 && !tg_plan_has_candidate(waiter->backend);
+}
+
 void
 tg_queue_closed(struct tg_engine *engine, const struct tg_server *server)
 {
@@ -394,9 +403,7 @@ tg_queue_closed(struct tg_engine *engine, const struct tg_server *server)
 
 		tg_link_remove(&waiter->mine);
 		tg_list_push_back(&engine->waiters, &waiter->mine);
-		if (waiter->bound == server ||
-		    (place_of(waiter->backend, server) >= 0 &&
-		        !tg_plan_has_candidate(waiter->backend)))
+		if (in_vain(waiter, server))
 			tg_req_pick_anew(req);
 	}
 }

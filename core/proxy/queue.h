@@ -53,8 +53,8 @@ void tg_queue_give(struct tg_req *req);
 /* The server takes requests (again): its free slots go to those in line. Any thread. */
 void tg_queue_open(struct tg_backend_state *state, struct tg_server *server);
 
-/* The server takes no more requests: those of this worker that wait for it pick anew, and so do all
- * of the backend when it has no server left. */
+/* The server takes no more requests, or only those that belong there (drain): those of this worker
+ * that wait for it in vain pick anew, and so do all of the backend when it has no server left. */
 void tg_queue_closed(struct tg_engine *engine, const struct tg_server *server);
 
 /* 0 or a negative libuv code. */

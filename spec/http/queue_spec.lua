@@ -202,6 +202,26 @@ describe("a request that belongs to a server", function()
         assert.same(expected, server.arrived)
     end)
 
+    it("keeps its place when its server is drained", function()
+        local server = holding()
+        local gate = h.tidegate { sticky = STICKY, servers = { { server, max_connections = 1 } }, workers = 2,
+            timeout = { queue = "10m" } }
+        local loyal = { headers = { Cookie = "S=a" } }
+        ask(gate, "/0", loyal)
+        server.wait_for "/0"
+        local expected = { "/0" }
+        for i = 1, 4 do
+            ask(gate, "/" .. i, loyal)
+            queued(gate, i)
+            expected[i + 1] = "/" .. i
+        end
+        assert.equal(0, h.command("server", "web/a", "drain", "--control", gate.control).status)
+        assert.equal(4, gate:stats().backends.web.queued)
+        server.open_doors = true
+        h.wait_until(function() return #server.arrived == 5 end, "all")
+        assert.same(expected, server.arrived)
+    end)
+
     it("is picked anew when its server is found down", function()
         local one, two = holding(), holding()
         local gate = h.tidegate { sticky = STICKY, servers = { { one, max_connections = 1 }, two },

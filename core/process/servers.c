@@ -19,13 +19,29 @@ tell_workers(struct tg_control *control, struct tg_server *server, bool down)
 		tg_worker_server_closed(&control->workers[w], server, down);
 }
 
+/* Others may take its place now (backup servers): for those in line too. */
+static void
+open_others(const struct tg_plan *plan, struct tg_backend_state *state)
+{
+	for (unsigned b = 0; plan != NULL && b < plan->backend_count; b++) {
+		const struct tg_plan_backend *backend = &plan->backends[b];
+
+		for (unsigned s = 0; backend->state == state && s < backend->count; s++)
+			tg_queue_open(state, backend->servers[s].server);
+	}
+}
+
 void
 tg_servers_health(void *arg, struct tg_backend_state *backend, struct tg_server *server, bool up)
 {
-	if (up)
+	const struct tg_control *control = arg;
+
+	if (up) {
 		tg_queue_open(backend, server);
-	else
+	} else {
 		tell_workers(arg, server, true);
+		open_others(control->plan, backend);
+	}
 }
 
 /* --- what is wanted ----------------------------------------------------------------------- */
@@ -44,8 +60,10 @@ set_admin(struct tg_control *control, struct tg_backend_state *backend, struct t
 	atomic_fetch_add(&backend->epoch, 1);
 	tg_log(TG_LOG_NOTICE, "backend %s: server %s: %s (was %s), by %s", server->backend.ptr,
 	    server->name.ptr, admin_names[admin], admin_names[old], by);
-	if (admin != TG_ADMIN_READY)
+	if (admin != TG_ADMIN_READY) {
 		tell_workers(control, server, false);
+		open_others(control->plan, backend);
+	}
 	if (admin != TG_ADMIN_DISABLED)
 		tg_queue_open(backend, server);
 	if (control->vm != NULL)

@@ -24,6 +24,7 @@ struct tg_waiter {
 	const struct tg_plan_backend *backend; /* constant; holds while it is in line */
 	struct tg_backend_state *state;        /* counted */
 	struct tg_server *bound;               /* constant: the one it waits for; NULL: any */
+	const struct tg_server *avoid;         /* constant: but not this one, which has failed */
 	struct tg_server *granted;             /* with the message: counted */
 	uint64_t age;                          /* under lock: who came first */
 	uint64_t came_after;                   /* under lock: `served` of its line when it came */
@@ -97,7 +98,8 @@ take_any(struct tg_req *req, bool bound)
 	for (unsigned i = 1; !bound && i < req->backend->count; i++) {
 		unsigned other = (picked + i) % req->backend->count;
 
-		if (tg_plan_candidate(req->backend, other) && take(req, other))
+		if (req->backend->servers[other].server != req->avoid &&
+		    tg_plan_candidate(req->backend, other) && take(req, other))
 			return true;
 	}
 	return false;
@@ -128,7 +130,7 @@ accepts(const struct tg_waiter *waiter, const struct tg_server *server)
 {
 	int place = place_of(waiter->backend, server);
 
-	return place >= 0 &&
+	return place >= 0 && server != waiter->avoid &&
 	    (waiter->bound != NULL || tg_plan_candidate(waiter->backend, (unsigned)place));
 }
 
@@ -320,6 +322,7 @@ new_waiter(struct tg_req *req, bool bound)
 	waiter->backend = req->backend;
 	waiter->state = tg_backend_state_get(req->backend->state);
 	waiter->bound = bound ? req->server->server : NULL;
+	waiter->avoid = req->avoid;
 	waiter->due = limit_ms > 0 ? tg_loop_now(req->engine->loop) + (uint64_t)limit_ms : 0;
 	tg_timer_init(&waiter->timer, on_timer);
 	tg_link_init(&waiter->link);

@@ -265,6 +265,8 @@ tg_req_pick_anew(struct tg_req *req)
 {
 	TG_CHECK(req, TG_REQ_MAGIC);
 	tg_queue_leave(req);
+	req->view.server = -1; /* it has not failed */
+	req->server = NULL;
 	req->step = tg_step_pick;
 	tg_req_run(req);
 }

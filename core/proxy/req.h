@@ -69,14 +69,15 @@ struct tg_req {
 	const struct tg_plan_backend *backend;
 	const struct tg_plan_server *server;
 	struct tg_upstream *up;
-	struct tg_server *slot;      /* counted: of which it holds a slot; NULL: none (queue.h) */
-	struct tg_waiter *waiter;    /* in line for a slot; NULL: not */
-	bool bound;                  /* no other server will do than the one that was picked */
-	bool fresh;                  /* do not take a pooled connection */
-	bool repeated;               /* went again after its pooled connection was found closed */
-	bool sending;                /* the head is written (or in unsent): the body may follow */
-	bool sent;                   /* the server may have seen it */
-	struct tg_str unsent;        /* head for the server, to be written with what follows it */
+	struct tg_server *slot;        /* counted: of which it holds a slot; NULL: none (queue.h) */
+	struct tg_waiter *waiter;      /* in line for a slot; NULL: not */
+	const struct tg_server *avoid; /* has just failed: a redispatch goes to another */
+	bool bound;                    /* no other server will do than the one that was picked */
+	bool fresh;                    /* do not take a pooled connection */
+	bool repeated;                 /* went again after its pooled connection was found closed */
+	bool sending;                  /* the head is written (or in unsent): the body may follow */
+	bool sent;                     /* the server may have seen it */
+	struct tg_str unsent;          /* head for the server, to be written with what follows it */
 	char *kept;                  /* in the arena: what was read of the body, to be sent again */
 	uint32_t kept_len, kept_cap; /* kept_len < bytes_in: it was too long, and cannot be */
 

@@ -116,8 +116,9 @@ tg_step_pick(struct tg_req *req)
 {
 	struct tg_counters *counters = req->engine->counters;
 
-	tg_queue_give(req); /* of the server that has failed */
-	req->bound = false;
+	tg_queue_give(req);            /* of the server that has failed */
+	if (req->hook == TG_HOOK_FREE) /* else it has been decided */
+		req->bound = false;
 	if (!req->backend->options.has_pick) {
 		req->view.server = plain_round_robin(req);
 	} else {
@@ -455,6 +456,7 @@ tg_step_retry(struct tg_req *req)
 		return end(req, failure);
 	req->view.retries++;
 	req->view.redispatched = req->verdict == TG_VERDICT_REDISPATCH;
+	req->avoid = req->view.redispatched && req->server != NULL ? req->server->server : NULL;
 	/* After a failure the pooled connections of the same server are suspect. */
 	req->fresh = !req->view.redispatched;
 	return go(req, req->view.redispatched ? tg_step_pick : tg_step_connect);

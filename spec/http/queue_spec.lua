@@ -236,10 +236,10 @@ describe("a request that belongs to a server", function()
         assert.equal(two.name, loyal.answer().body)
     end)
 
-    it("where the policy says that no other will do, waits too", function()
+    it("where the policy says that no other will do, waits too, also if the policy has waited", function()
         local one, two = holding(), holding()
         local gate = h.tidegate { servers = { { one, max_connections = 1 }, two },
-            balance = h.code [[function(_, servers) return servers[1], "wait" end]] }
+            balance = h.code [[function(_, servers) tide.sleep(0.01) return servers[1], "wait" end]] }
         ask(gate, "/0")
         one.wait_for "/0"
         ask(gate, "/1")
@@ -277,6 +277,21 @@ describe("when servers change while requests are in line,", function()
         two.sick = false
         two.answer "/1"
         assert.equal(two.name, waits.answer().body)
+    end)
+
+    it("they go to a backup server that takes over", function()
+        for _, state in ipairs { "drain", "disabled" } do
+            local one, two = holding(), holding()
+            local gate = h.tidegate { servers = { { one, max_connections = 1 }, { two, backup = true } },
+                timeout = { queue = "10m" } }
+            ask(gate, "/0")
+            one.wait_for "/0"
+            local waits = ask(gate, "/1")
+            queued(gate, 1)
+            assert.equal(0, h.command("server", "web/a", state, "--control", gate.control).status)
+            two.answer "/1"
+            assert.equal(two.name, waits.answer().body)
+        end
     end)
 
     it("they get 503 at once when none is left", function()

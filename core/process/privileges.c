@@ -97,8 +97,10 @@ static const char *
 find_groups(struct tg_identity *identity, const char *user)
 {
 	int count = GROUPS_FIRST, had;
-	const struct passwd *entry = user[0] != '\0' ? getpwuid(identity->uid) : NULL;
+	const struct passwd *entry = user[0] != '\0' ? getpwnam(user) : NULL;
 
+	if (entry == NULL && user[0] != '\0') /* a number; accounts may share one */
+		entry = getpwuid(identity->uid);
 	do {
 		gid_t *grown = realloc(identity->groups, (size_t)count * sizeof(*grown));
 

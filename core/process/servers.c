@@ -109,6 +109,20 @@ tg_servers_admin(void *arg, struct tg_backend_state *backend, struct tg_server *
 	tg_mailbox_send(&control->mailbox, &order->message);
 }
 
+/* More room is for those in line at once, whatever generation they came with. */
+static void
+declare(struct tg_control *control, struct tg_backend_state *state, struct tg_server *server,
+    const struct tg_server_options *options)
+{
+	if (atomic_exchange(&server->max_connections, options->max_connections) !=
+	    options->max_connections)
+		tg_queue_open(state, server);
+	if (options->admin == server->declared)
+		return;
+	server->declared = options->admin;
+	(void)set_admin(control, state, server, options->admin, "the configuration");
+}
+
 void
 tg_servers_declare(struct tg_control *control, const struct tg_plan *plan)
 {
@@ -116,14 +130,9 @@ tg_servers_declare(struct tg_control *control, const struct tg_plan *plan)
 		const struct tg_plan_backend *backend = &plan->backends[b];
 
 		for (unsigned s = 0; s < backend->count; s++) {
-			struct tg_server *server = backend->servers[s].server;
-			int admin = backend->servers[s].options.admin;
+			const struct tg_plan_server *entry = &backend->servers[s];
 
-			if (admin == server->declared)
-				continue;
-			server->declared = admin;
-			(void)set_admin(
-			    control, backend->state, server, admin, "the configuration");
+			declare(control, backend->state, entry->server, &entry->options);
 		}
 	}
 }

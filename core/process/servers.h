@@ -15,8 +15,8 @@ void tg_servers_health(
 void tg_servers_admin(void *control, struct tg_backend_state *backend, struct tg_server *server,
     int admin, struct tg_str by);
 
-/* Before the switch to a plan: servers get the state that it declares, unless it has declared the
- * same before (what an operator has changed since then stays). */
+/* Before the switch to a plan: servers get the limit that it declares, and the state, unless it has
+ * declared the same before (what an operator has changed since then stays). */
 void tg_servers_declare(struct tg_control *control, const struct tg_plan *plan);
 
 /* "BACKEND/SERVER STATE", from the control socket: whether it was done, and the answer, static

@@ -1,6 +1,5 @@
 /* A number that may not exceed a limit, counted over all threads: connections of the process and of
- * a listener, requests of a server. The limit itself belongs to who asks: two generations may have
- * different ones for the same thing.
+ * a listener, requests of a server. The limit itself is given by who asks: a reload may change it.
  *
  * This is the one counter that workers share and change by an atomic read-modify-write; nothing on
  * the path of a request without a limit touches one.

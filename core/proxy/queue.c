@@ -49,12 +49,6 @@ tg_queue_fini(struct tg_queue *queue)
 
 /* --- slots -------------------------------------------------------------------------------- */
 
-static int
-limit_of(const struct tg_plan_backend *backend, unsigned index)
-{
-	return backend->servers[index].options.max_connections;
-}
-
 /* The place of a server in a backend that may be of another generation; -1: not there. */
 static int
 place_of(const struct tg_plan_backend *backend, const struct tg_server *server)
@@ -76,8 +70,8 @@ choose(struct tg_req *req, unsigned index)
 static bool
 take(struct tg_req *req, unsigned index)
 {
-	int most = limit_of(req->backend, index);
 	struct tg_server *server = req->backend->servers[index].server;
+	int most = atomic_load_explicit(&server->max_connections, memory_order_relaxed);
 
 	if (most > 0 && !tg_limit_take(&server->slots, most))
 		return false;
@@ -134,16 +128,18 @@ accepts(const struct tg_waiter *waiter, const struct tg_server *server)
 	    (waiter->bound != NULL || tg_plan_candidate(waiter->backend, (unsigned)place));
 }
 
-/* The oldest of those in line that the server will do for; NULL: nobody. */
+/* The oldest of those in line that the server will do for; NULL: nobody, or it takes nobody. */
 static struct tg_waiter *
 next_for(struct tg_queue *queue, struct tg_server *server)
 {
 	struct tg_waiter *bound = NULL, *any = NULL;
-	struct tg_link *link;
+	struct tg_link *link = tg_server_open(server) ? queue->any.next : &queue->any;
 
+	if (!tg_server_usable(server))
+		return NULL;
 	if (!tg_list_empty(&server->waiters))
 		bound = waiter_at(server->waiters.next);
-	for (link = queue->any.next; any == NULL && link != &queue->any; link = link->next)
+	for (; any == NULL && link != &queue->any; link = link->next)
 		if (accepts(waiter_at(link), server))
 			any = waiter_at(link);
 	if (bound == NULL || (any != NULL && any->age < bound->age))
@@ -159,6 +155,16 @@ take_out(struct tg_waiter *waiter)
 	atomic_fetch_sub(&waiter->state->queue.waiting, 1);
 }
 
+/* A slot that was taken for it is on its way. */
+static void
+grant(struct tg_waiter *waiter, struct tg_server *server)
+{
+	take_out(waiter);
+	++*served_in(waiter);
+	waiter->granted = tg_server_get(server);
+	tg_mailbox_send(waiter->engine->mailbox, &waiter->message);
+}
+
 void
 tg_queue_open(struct tg_backend_state *state, struct tg_server *server)
 {
@@ -168,17 +174,28 @@ tg_queue_open(struct tg_backend_state *state, struct tg_server *server)
 	if (atomic_load(&queue->waiting) == 0)
 		return;
 	uv_mutex_lock(&queue->lock);
-	while (tg_server_usable(server) && (waiter = next_for(queue, server)) != NULL) {
-		int place = place_of(waiter->backend, server);
+	while ((waiter = next_for(queue, server)) != NULL &&
+	    tg_limit_take(&server->slots, atomic_load(&server->max_connections)))
+		grant(waiter, server);
+	uv_mutex_unlock(&queue->lock);
+}
 
-		tg_assert(place >= 0);
-		if (!tg_limit_take(&server->slots, limit_of(waiter->backend, (unsigned)place)))
-			break;
-		take_out(waiter);
-		++*served_in(waiter);
-		waiter->granted = tg_server_get(server);
-		tg_mailbox_send(waiter->engine->mailbox, &waiter->message);
-	}
+/* A slot comes back while there are lines: the next in line gets it as it is, so that nobody who
+ * comes now can be faster. Unless nobody wants it, or it is one too many by now. */
+static void
+pass_on(struct tg_backend_state *state, struct tg_server *server)
+{
+	struct tg_queue *queue = &state->queue;
+	int most = atomic_load(&server->max_connections);
+	struct tg_waiter *waiter = NULL;
+
+	uv_mutex_lock(&queue->lock);
+	if (most == 0 || tg_limit_used(&server->slots) <= most)
+		waiter = next_for(queue, server);
+	if (waiter != NULL)
+		grant(waiter, server);
+	else
+		(void)tg_limit_give(&server->slots);
 	uv_mutex_unlock(&queue->lock);
 }
 
@@ -187,9 +204,12 @@ tg_queue_open(struct tg_backend_state *state, struct tg_server *server)
 static void
 give_back(struct tg_backend_state *state, struct tg_server *server)
 {
-	(void)tg_limit_give(&server->slots);
-	if (atomic_load(&state->queue.waiting) > 0)
-		tg_queue_open(state, server);
+	if (atomic_load(&state->queue.waiting) > 0) {
+		pass_on(state, server);
+	} else {
+		(void)tg_limit_give(&server->slots);
+		tg_queue_open(state, server); /* for who got in line just now */
+	}
 	tg_server_put(server);
 }
 

@@ -42,9 +42,10 @@ struct tg_server {
 	                            again; ms, the loops' clock */
 
 	/* See proxy/queue.h. */
-	struct tg_limit slots;  /* requests, where it has a limit */
-	struct tg_link waiters; /* under the lock of its backend: who waits for this server */
-	uint64_t served;        /* under that lock: of them, ever */
+	atomic_int max_connections; /* any thread: of the current plan; 0: no limit */
+	struct tg_limit slots;      /* requests, where it has a limit */
+	struct tg_link waiters;     /* under the lock of its backend: who waits for this server */
+	uint64_t served;            /* under that lock: of them, ever */
 
 	_Atomic(struct tg_addr *) addr; /* any thread; NULL: the name is not resolved yet */
 	struct tg_str backend;          /* constant: the names that identify it */

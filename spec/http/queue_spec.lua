@@ -306,20 +306,80 @@ describe("when servers change while requests are in line,", function()
         assert.equal(2, gate:stats().endings.no_server)
     end)
 
-    it("a reload leaves them their places, and new limits hold for who comes later", function()
+    it("a reload leaves them their places, and what room it makes is theirs first", function()
         local server = holding()
         local options = { servers = { { server, max_connections = 1 } }, timeout = { queue = "10m" }, workers = 2 }
         local gate = h.tidegate(options)
         ask(gate, "/0")
         server.wait_for "/0"
-        local line = line_up(gate, 1, 2)
-        options.servers[1].max_connections = 2
+        local line = line_up(gate, 1, 4)
+        options.servers[1].max_connections = 3
         assert.equal(0, gate:reload(options).status)
-        local third = ask(gate, "/3")
-        server.answer "/3"
-        assert.equal(200, third.answer().status)
+        h.wait_until(function() return #server.arrived == 3 end, "the room is not used")
+        assert.equal(2, gate:stats().backends.web.queued)
+        table.sort(server.arrived) -- two workers: those that go at once may overtake each other
+        assert.same({ "/0", "/1", "/2" }, server.arrived)
+        local late = ask(gate, "/5")
+        queued(gate, 3)
+        server.answer "/0"
+        server.wait_for "/3"
+        server.answer "/1"
+        server.wait_for "/4"
         server.open_doors = true
         for _, one in ipairs(line) do assert.equal(200, one.answer().status) end
+        assert.equal(200, late.answer().status)
+        assert.equal(3, server.most)
+    end)
+
+    it("a reload that lifts the limit lets all of them go", function()
+        local server = holding()
+        local options = { servers = { { server, max_connections = 1 } }, timeout = { queue = "10m" } }
+        local gate = h.tidegate(options)
+        ask(gate, "/0")
+        server.wait_for "/0"
+        line_up(gate, 1, 3)
+        options.servers[1].max_connections = nil
+        assert.equal(0, gate:reload(options).status)
+        h.wait_until(function() return server.now == 4 end, "somebody still waits")
+    end)
+
+    it("a reload that lowers it lets nobody go before there is room", function()
+        local server = holding()
+        local options = { servers = { { server, max_connections = 3 } }, timeout = { queue = "10m" } }
+        local gate = h.tidegate(options)
+        for i = 0, 2 do
+            ask(gate, "/" .. i)
+            server.wait_for("/" .. i)
+        end
+        line_up(gate, 3, 3)
+        options.servers[1].max_connections = 1
+        assert.equal(0, gate:reload(options).status)
+        server.answer "/0"
+        server.answer "/1"
+        gate:wait_stats(function(stats) return stats.backends.web.servers.a.active == 1 end, "they are answered")
+        assert.equal(1, gate:stats().backends.web.queued)
+        server.answer "/2"
+        server.wait_for "/3"
+    end)
+end)
+
+describe("a request that has failed on one server", function()
+    it("waits for the other when that is full, and does not fall back to the first", function()
+        for _, limit in ipairs { 1, 0 } do
+            local refusing, full = "127.0.0.1:" .. h.free_port(), holding()
+            local gate = h.tidegate { timeout = { queue = "10m" }, workers = 2,
+                servers = { { refusing, max_connections = limit > 0 and limit or nil }, { full, max_connections = 1 } },
+                balance = h.code [[function(req, servers)
+                    return req.path == "/0" and servers[#servers] or servers[1]
+                end]] }
+            ask(gate, "/0")
+            full.wait_for "/0"
+            local moved = ask(gate, "/1")
+            queued(gate, 1)
+            full.answer "/0"
+            full.answer "/1"
+            assert.equal(full.name, moved.answer().body)
+        end
     end)
 end)
 

@@ -116,9 +116,10 @@ tg_step_pick(struct tg_req *req)
 {
 	struct tg_counters *counters = req->engine->counters;
 
-	tg_queue_give(req);            /* of the server that has failed */
-	if (req->hook == TG_HOOK_FREE) /* else it has been decided */
+	if (req->hook == TG_HOOK_FREE) { /* else it is being decided, or has been */
+		tg_queue_give(req);      /* of the server that has failed */
 		req->bound = false;
+	}
 	if (!req->backend->options.has_pick) {
 		req->view.server = plain_round_robin(req);
 	} else {

@@ -320,9 +320,15 @@ function M.choose(record, req, failed, view)
     if #list == 0 then return -1, false end
     local try = failed < 0 and #record.silent > 0 and to_try(record, view)
     if try then return record.place[try], false end
+    local epoch = record.epoch
     local server, only = record.pick(req, list)
     if server == nil then return -1, false end
-    return record.place[server] or wrong(record, "the balance policy", server), only == "wait"
+    local place = record.place[server] or wrong(record, "the balance policy", server)
+    -- The policy has waited, and the server went meanwhile: nobody would take it out of its line.
+    if C.tg_ffi_backend_epoch(vm, record.index) ~= epoch and not is_usable(record, place) then
+        return M.choose(record, req, failed, view)
+    end
+    return place, only == "wait"
 end
 
 M.methods = methods

@@ -250,6 +250,29 @@ describe("a request that belongs to a server", function()
     end)
 end)
 
+describe("a policy that waits, and names a server that is disabled meanwhile,", function()
+    for _, wait in ipairs { "", ', "wait"' } do
+        it("is asked again" .. (wait ~= "" and ", also where it would wait for that one" or ""), function()
+            local one, two = h.origin { body = "one" }, h.origin { body = "two" }
+            local gate = h.tidegate { servers = { { one, max_connections = 1 }, two },
+                timeout = { queue = "10m" }, balance = h.code(([[function(_, servers)
+                    local server = servers[1]
+                    if server.name == "a" then
+                        while server.state ~= "disabled" do tide.sleep(0.01) end
+                    end
+                    return server%s
+                end]]):format(wait)) }
+            local asked = ask(gate, "/")
+            h.retry(function()
+                return gate:stats().requests.active == 1
+            end, "it is not asked")
+            assert.equal(0, h.command("server", "web/a", "disabled", "--control", gate.control).status)
+            assert.equal("two", asked.answer().body)
+            assert.equal(0, one.requests)
+        end)
+    end
+end)
+
 describe("when servers change while requests are in line,", function()
     it("they go to a server that becomes ready", function()
         local one, two = holding(), holding()

@@ -153,7 +153,7 @@ tg_ffi_server_turn(struct tg_vm *vm, int backend_index, int server, int up)
 		return TG_FFI_MISSING;
 	if (vm->config.role != TG_VM_CONTROL)
 		return TG_FFI_STATE;
-	if (!tg_health_turn(entry->server, up != 0))
+	if (!entry->server->health.wanted || !tg_health_turn(entry->server, up != 0))
 		return 0;
 	atomic_fetch_add(&backend->state->epoch, 1);
 	vm->config.server_health(vm->config.server_arg, backend->state, entry->server, up != 0);

@@ -40,6 +40,9 @@ void tg_task_cancel(struct tg_task *task);
 void tg_vm_timers_start(struct tg_vm *vm);
 void tg_vm_timers_stop(struct tg_vm *vm);
 
+/* Is there a call of a timer's function that has not ended, or is about to begin? */
+bool tg_vm_timers_busy(const struct tg_vm *vm);
+
 void tg_tasks_free(struct tg_vm *vm);
 
 struct tg_vm_timer {

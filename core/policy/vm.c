@@ -114,6 +114,7 @@ free_vm(struct tg_vm *vm)
 	void (*on_closed)(void *) = vm->on_closed;
 	void *arg = vm->on_closed_arg;
 
+	tg_link_remove(&vm->winding);
 	tg_tasks_free(vm);
 	if (vm->lua != NULL)
 		lua_close(vm->lua); /* finalizers may still look at the plan */
@@ -142,6 +143,7 @@ tg_vm_load(const struct tg_vm_config *config)
 	tg_link_init(&vm->parked);
 	tg_link_init(&vm->socks);
 	tg_link_init(&vm->changes);
+	tg_link_init(&vm->winding);
 	vm->changes_timer = -1;
 	vm->lua = luaL_newstate();
 	if (vm->lua == NULL) {

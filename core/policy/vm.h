@@ -111,7 +111,9 @@ struct tg_vm {
 	struct tg_task *current; /* the one that runs */
 	unsigned tasks_open;     /* tasks and sockets that still need the loop */
 	bool retired;            /* timers run no more */
+	bool winding_up;         /* see tg_vm_wind_up */
 	bool closing;
+	struct tg_link winding; /* in the list that tg_vm_wind_up was given */
 	void (*on_closed)(void *arg);
 	void *on_closed_arg;
 	struct tg_link socks; /* all sockets */
@@ -148,6 +150,11 @@ void tg_vm_changes_free(struct tg_vm *vm);
 
 /* Another configuration takes over: timers run no more, what waits goes on to its end. */
 void tg_vm_retire(struct tg_vm *vm);
+
+/* The same for the control thread's VM, which has no requests to wait for: functions at intervals are
+ * cancelled, but health checks that run come to their result, and what sleepers (tg_ffi_timer_wake)
+ * still have to tell is told. Then it closes itself; until then it is in `list`. */
+void tg_vm_wind_up(struct tg_vm *vm, struct tg_link *list);
 
 /* Did this VM declare all that the control thread's did? (What it declared was compared.) */
 bool tg_plan_complete(const struct tg_vm *vm);

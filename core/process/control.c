@@ -322,6 +322,7 @@ tg_control_run(const struct tg_control_options *options)
 		fprintf(stderr, "tidegate: cannot start: out of memory\n");
 		return 1;
 	}
+	tg_link_init(&control.old_vms);
 	tg_timer_init(&control.grace, on_grace);
 	tg_timer_init(&control.watchdog, on_watchdog);
 	tg_resolver_init(&control.resolver, &control.loop, &control.registry);

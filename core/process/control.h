@@ -44,6 +44,7 @@ struct tg_control {
 	/* What runs now (reload.c). */
 	struct tg_plan *plan;
 	struct tg_vm *vm;
+	struct tg_link old_vms; /* that wind up */
 	struct tg_watch watch;
 	unsigned generations;
 	uint64_t reloads_good, reloads_bad;

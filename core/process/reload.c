@@ -272,8 +272,8 @@ compare(const struct tg_process_options *old, const struct tg_process_options *n
 	    !tg_str_eq(old->group, new->group) || !tg_str_eq(old->chroot, new->chroot) ||
 	    !tg_str_eq(old->pid_file, new->pid_file))
 		tg_log(TG_LOG_WARNING,
-		    "%s: tide.process has changed: all of it but `grace` takes effect with a "
-		    "restart",
+		    "%s: tide.process has changed: all but `grace` and `max_connections` takes "
+		    "effect with a restart",
 		    new->where.len > 0 ? new->where.ptr : "the configuration");
 }
 
@@ -286,7 +286,7 @@ commit(struct tg_reload *reload)
 	char text[40];
 
 	if (control->vm != NULL)
-		tg_vm_close(control->vm, NULL, NULL);
+		tg_vm_wind_up(control->vm, &control->old_vms);
 	tg_ports_remove_files(control->plan, reload->plan);
 	if (!first) {
 		compare(&control->plan->process, &reload->plan->process);
@@ -297,7 +297,7 @@ commit(struct tg_reload *reload)
 	tg_guard_grace(&control->guard, (uint64_t)control->plan->process.grace_ms);
 	reload->plan = NULL;
 	reload->vm = NULL;
-	tg_health_release(control->plan);
+	tg_health_follow(control->plan);
 	tg_logger_follow(control->plan);
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
@@ -425,8 +425,12 @@ tg_reload_drop(struct tg_control *control)
 void
 tg_reload_fini(struct tg_control *control)
 {
+	struct tg_link *link;
+
 	tg_reload_drop(control);
 	tg_assert(control->reload == NULL);
+	while ((link = tg_list_pop_front(&control->old_vms)) != NULL)
+		tg_vm_close(tg_container_of(link, struct tg_vm, winding), NULL, NULL);
 	if (control->vm != NULL)
 		tg_vm_close(control->vm, NULL, NULL);
 	control->vm = NULL;

@@ -87,7 +87,7 @@ tg_health_turn(struct tg_server *server, bool up)
 }
 
 void
-tg_health_release(struct tg_plan *plan)
+tg_health_follow(struct tg_plan *plan)
 {
 	for (unsigned b = 0; b < plan->backend_count; b++) {
 		struct tg_plan_backend *backend = &plan->backends[b];
@@ -95,7 +95,8 @@ tg_health_release(struct tg_plan *plan)
 		for (unsigned s = 0; s < backend->count; s++) {
 			struct tg_server *server = backend->servers[s].server;
 
-			if (backend->servers[s].options.checked || !tg_health_turn(server, true))
+			server->health.wanted = backend->servers[s].options.checked != 0;
+			if (server->health.wanted || !tg_health_turn(server, true))
 				continue;
 			server->health.row = 0;
 			atomic_fetch_add(&backend->state->epoch, 1);

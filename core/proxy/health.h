@@ -17,6 +17,8 @@ struct tg_server;
 
 struct tg_health {
 	bool begun;                  /* it has its initial state */
+	bool wanted;                 /* the current plan checks it */
+	bool running;                /* a check of it has not ended yet */
 	bool failed;                 /* the last check did */
 	int row;                     /* results of one kind in a row; negative: failures */
 	int credit;                  /* what its first results in a row count more */
@@ -46,7 +48,8 @@ TG_MUST_USE bool tg_health_turn(struct tg_server *server, bool up);
  * ms. */
 int64_t tg_health_touch(struct tg_server *server);
 
-/* Servers that the plan does not check any more must not stay down for ever. */
-void tg_health_release(struct tg_plan *plan);
+/* The plan is the current one: servers that it does not check must not stay down for ever, nor be
+ * taken out by a check that the last one had begun. */
+void tg_health_follow(struct tg_plan *plan);
 
 #endif

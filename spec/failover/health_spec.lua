@@ -173,6 +173,75 @@ describe("a reload", function()
         assert.equal(b.name, get(gate, "/").body)
     end)
 
+    -- A server whose checks hang until .answer is set.
+    local function hanging()
+        local self
+        self = origin { handler = function(conn, request)
+            request:read()
+            if request.path == "/health" then
+                self.asked = self.asked + 1
+                h.wait_until(function() return self.answer or not conn.fd end, "nobody says: answer", math.huge)
+            end
+            if conn.fd then h.respond(conn, request, { status = self.answer or 200, body = self.name }) end
+        end }
+        self.asked = 0
+        return self
+    end
+
+    it("keeps no check from its end, however often it comes", function()
+        local a, b = hanging(), patient()
+        local config = { servers = { a, b }, check = check { timeout = ("%dms"):format(500 * h.scale), fall = 1 } }
+        local gate = tidegate(config)
+        local down = false
+        h.spawn(function()
+            gate:wait_log "server a is down: timeout after connect"
+            down = true
+        end)
+        h.retry(function() -- far more often than a check takes
+            assert.equal(0, gate:reload(config).status)
+            return down
+        end, "reloads keep the check from its end")
+        assert.is_true(gate:stats().reloads.good > 1)
+    end)
+
+    it("lets a check that runs come to its result, once, and begins no other beside it", function()
+        local a = hanging()
+        local config = { servers = { a }, check = check { fall = 1 } }
+        local gate = tidegate(config)
+        h.wait_until(function() return a.asked == 1 end, "no check")
+        for _ = 1, 5 do assert.equal(0, gate:reload(config).status) end
+        assert.equal(0, checks_of(gate, "a").total)
+        a.answer = 500
+        gate:wait_log "server a is down: status 500"
+        assert.equal(1, checks_of(gate, "a").failed)
+    end)
+
+    it("that takes the checks away does not let one that runs take a server out", function()
+        local a = hanging()
+        local config = { servers = { a }, check = check { fall = 1 } }
+        local gate = tidegate(config)
+        h.wait_until(function() return a.asked == 1 end, "no check")
+        config.check = nil
+        assert.equal(0, gate:reload(config).status)
+        a.answer = 500
+        h.wait_until(function() return a:open() == 0 end, "the check does not end")
+        assert.equal("up", gate:server("a").state)
+    end)
+
+    it("lets what server_state is told be told to its end", function()
+        local a = patient()
+        local config = { servers = { a }, check = check(), server_state = h.code [[function(server, change)
+            local tide = require "tidegate"
+            tide.sleep(0.3)
+            tide.log.info("told: %s", change.to)
+        end]] }
+        local gate = tidegate(config)
+        a.sick = true
+        gate:wait_log "server a is down"
+        assert.equal(0, gate:reload(config).status)
+        gate:wait_log "told: down"
+    end)
+
     it("that takes the checks away brings back whom they had taken out", function()
         local a = patient()
         a.sick = true

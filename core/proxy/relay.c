@@ -46,11 +46,14 @@ to_server(struct tg_req *req, const struct tg_str *parts, unsigned count)
 void
 tg_relay_flush_request(struct tg_req *req)
 {
-	struct tg_str head = req->unsent;
+	struct tg_str parts[PARTS] = { req->unsent }, kept = { req->kept, req->kept_len };
+	char line[TG_CHUNK_LINE];
 
+	if (req->unsent.len == 0)
+		return;
 	req->unsent.len = 0;
-	if (head.len > 0)
-		to_server(req, &head, 1);
+	to_server(req, parts,
+	    frame(parts, 1, line, (enum tg_framing)req->in.framing, kept, req->in_done));
 }
 
 /* Keep a copy of this piece of the body, unless that is too long in all or no longer wanted. */

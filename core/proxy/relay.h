@@ -20,7 +20,8 @@ void tg_relay_response_end(struct tg_req *req, int status);
 /* The server takes more of the request's body, or no more at all: read on from the client. */
 void tg_relay_resume_request(struct tg_req *req);
 
-/* Write the heads that still wait for something to go with. */
+/* Write the heads that still wait for something to go with; behind the one for the server, what was
+ * kept of the body (an earlier attempt had read it). */
 void tg_relay_flush_request(struct tg_req *req);
 void tg_relay_flush_response(struct tg_req *req);
 

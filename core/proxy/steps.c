@@ -7,13 +7,7 @@
 #include "proxy/relay.h"
 #include "proxy/upstream.h"
 
-enum {
-	HEAD_SLACK = 512,
-	PER_FIELD = 4,
-	KEPT_SLACK = TG_CHUNK_LINE + 8,
-	INTERIMS_MAX = 32,
-	RETRIES_MAX = 100
-};
+enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32, RETRIES_MAX = 100 };
 
 static enum tg_next
 go(struct tg_req *req, enum tg_next (*step)(struct tg_req *))
@@ -191,51 +185,25 @@ tg_step_connect(struct tg_req *req)
 	return TG_NEXT_WAIT;
 }
 
-static char *
-put(char *at, const void *bytes, size_t len)
-{
-	if (len > 0)
-		memcpy(at, bytes, len);
-	return at + len;
-}
-
-/* What an earlier attempt has read of the body, behind the head. */
-static char *
-write_kept(const struct tg_req *req, char *at)
-{
-	bool chunked = req->in.framing == TG_FRAMING_CHUNKED;
-	char line[TG_CHUNK_LINE];
-
-	if (chunked && req->kept_len > 0)
-		at = put(at, line, tg_http1_chunk_line(req->kept_len, line));
-	at = put(at, req->kept, req->kept_len);
-	if (chunked && req->kept_len > 0)
-		at = put(at, "\r\n", 2);
-	if (chunked && req->in_done)
-		at = put(at, "0\r\n\r\n", 5);
-	return at;
-}
-
-/* The head for the server, into req->unsent, with what was kept of the body. */
+/* The head for the server, into req->unsent. */
 static int
 write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
 	size_t cap =
 	    HEAD_SLACK + head->method.len + head->host.len + head->path.len + head->query.len;
-	size_t kept = req->kept_len + KEPT_SLACK;
 	char *out;
 	int len;
 
 	for (unsigned i = 0; i < head->count; i++)
 		cap += head->fields[i].name.len + head->fields[i].value.len + PER_FIELD;
-	out = tg_arena_alloc(&req->arena, cap + kept);
+	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
 	len = tg_http1_write_request(head, out, cap);
 	if (len < 0)
 		return len;
-	req->unsent = (struct tg_str){ out, (size_t)(write_kept(req, out + len) - out) };
+	req->unsent = (struct tg_str){ out, (size_t)len };
 	return 0;
 }
 
@@ -255,8 +223,10 @@ tg_step_send(struct tg_req *req)
 	req->sending = true;
 	req->sent = true;
 	req->step = tg_step_await;
+	if (req->kept_len > 0)
+		tg_relay_flush_request(req);
 	/* What there is of the body goes out with the head, in one write. */
-	if (!req->in_done)
+	if (!req->in_done && tg_conn_drained(&req->up->conn))
 		tg_conn_resume(client);
 	if (req->in_done || !client->delivering)
 		tg_relay_flush_request(req);

@@ -72,6 +72,43 @@ describe("a server that", function()
         assert.equal(1, dead.requests)
     end)
 
+    it("ends before it has all of a body costs nothing: another gets it from its beginning", function()
+        for _, row in ipairs {
+            { { ["Content-Length"] = 16 }, "the half", "and rest" },
+            { { ["Transfer-Encoding"] = "chunked" }, h.chunk "the half", h.chunk "and rest" .. h.last_chunk },
+        } do
+            local headers, half, rest = unpack(row)
+            local dead = origin { handler = function(conn)
+                conn:read_until "half"
+                conn:close()
+            end }
+            local live = origin { handler = function(conn, req)
+                h.respond(conn, req, { body = req.framing .. " " .. req:read() })
+            end }
+            local gate = tidegate { servers = { dead, live } }
+            local client = h.raw(gate)
+
+            client:send(h.request_text { method = "PUT", headers = headers, body = half })
+            h.wait_until(function() return live.requests == 1 end, "the other is not asked")
+            client:send(rest)
+
+            local framing = headers["Content-Length"] and "length" or "chunked"
+            assert.equal(framing .. " the halfand rest", client:read_response().body)
+        end
+    end)
+
+    it("ends after all of a body in chunks, were there none of them, costs nothing", function()
+        for _, body in ipairs { "", "content" } do
+            local live = origin { handler = function(conn, req)
+                h.respond(conn, req, { body = req.framing .. " " .. req:read() })
+            end }
+            local gate = tidegate { servers = { mute(), live } }
+            local text = (body ~= "" and h.chunk(body) or "") .. h.last_chunk
+            assert.equal("chunked " .. body, request(gate, { method = "PUT", body = text,
+                headers = { ["Transfer-Encoding"] = "chunked" } }).body)
+        end
+    end)
+
     it("has taken more of a body than is kept gets the client a 502", function()
         for _, row in ipairs { { 16385 }, { 1, 0 } } do
             local dead, live = mute(), origin {}

@@ -389,17 +389,18 @@ command_version(char **argv)
 	return 0;
 }
 
-/* Without these a socket would get one of the numbers, and somebody's log lines. */
+/* The three standard files and no other: without one of these a socket would get its number, and
+ * somebody's log lines; and what whoever starts us has left open is no business of ours (a directory
+ * would be a way out of a chroot). */
 static void
-open_standard_files(void)
+settle_descriptors(void)
 {
 	int fd;
 
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	closefrom(STDERR_FILENO + 1);
 }
 
 int
@@ -408,7 +409,7 @@ main(int argc, char **argv)
 	const char *command = argc > 1 ? argv[1] : NULL;
 	char **rest = argv + (argc > 1 ? 2 : 1);
 
-	open_standard_files();
+	settle_descriptors();
 	if (command == NULL) {
 		fputs(usage_text, stderr);
 		return EXIT_USAGE;

@@ -46,20 +46,22 @@ parse_id(const char *text, unsigned *id)
 	return true;
 }
 
+/* The user, and the main group, for when no other is named. */
 static const char *
 find_user(struct tg_identity *identity, const char *name, bool has_group)
 {
-	const struct passwd *entry;
-	unsigned id;
+	const struct passwd *entry = getpwnam(name);
+	bool is_number = entry == NULL && parse_id(name, &identity->uid);
 
-	errno = 0;
-	entry = getpwnam(name);
-	if (entry == NULL && parse_id(name, &id)) {
-		entry = getpwuid(id);
-		if (entry == NULL && has_group) { /* as in containers: numbers without names */
-			identity->uid = id;
-			return NULL;
-		}
+	if (is_number)
+		entry = getpwuid(identity->uid);
+	if (entry == NULL && is_number && has_group) /* as in containers: numbers without names */
+		return NULL;
+	if (entry == NULL && is_number) {
+		snprintf(problem, sizeof(problem),
+		    "no user has the number %s: what is its group? Name that too (group = \"%s\")",
+		    name, name);
+		return problem;
 	}
 	if (entry == NULL) {
 		snprintf(problem, sizeof(problem),
@@ -240,8 +242,16 @@ has_groups(const struct tg_identity *identity)
 static bool
 is_final(const struct tg_identity *identity, unsigned kept)
 {
-	return has_ids(identity) && has_groups(identity) &&
+	return has_ids(identity) &&
 	    (identity->uid == 0 || (has_only(kept) && setresuid((uid_t)-1, 0, (uid_t)-1) != 0));
+}
+
+static unsigned
+bits_to_keep(void)
+{
+	struct capabilities had;
+
+	return get_capabilities(&had) == 0 ? had.words[0].permitted & BIND_BIT : 0;
 }
 
 static int
@@ -260,12 +270,9 @@ enter_root(const char *root, const char **step)
 static int
 become(const struct tg_identity *identity, const char **step)
 {
-	struct capabilities had;
-	unsigned keep = 0;
+	unsigned keep = bits_to_keep();
 
 	*step = "prctl(PR_SET_KEEPCAPS)";
-	if (get_capabilities(&had) == 0)
-		keep = had.words[0].permitted & BIND_BIT;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
 		return -errno;
 	*step = "setgroups";
@@ -281,9 +288,24 @@ become(const struct tg_identity *identity, const char **step)
 	if (identity->uid != 0 && set_capabilities(keep) != 0)
 		return -errno;
 	*step = "a look at the result";
-	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 || !is_final(identity, keep))
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 || !has_groups(identity) ||
+	    !is_final(identity, keep))
 		return -EPERM;
 	return 0;
+}
+
+/* Who is that user already (systemd's User=) needs no right to become it, and keeps the groups that
+ * it was given (SupplementaryGroups=). */
+static int
+stay(const struct tg_identity *identity, const char **step)
+{
+	unsigned keep = bits_to_keep();
+
+	*step = "capset";
+	if (set_capabilities(keep) != 0)
+		return -errno;
+	*step = "a look at the result";
+	return is_final(identity, keep) ? 0 : -EPERM;
 }
 
 int
@@ -293,9 +315,9 @@ tg_privileges_drop(const struct tg_identity *identity, const char **step)
 
 	if (identity->root != NULL)
 		err = enter_root(identity->root, step);
-	/* Who is that user already (systemd's User=) has nothing to drop, nor the right to. */
-	if (err == 0 && identity->wanted && (geteuid() == 0 || !has_ids(identity)))
-		err = become(identity, step);
+	if (err == 0 && identity->wanted)
+		err = geteuid() != 0 && has_ids(identity) ? stay(identity, step)
+		                                          : become(identity, step);
 	if (err != 0 || (!identity->wanted && identity->root == NULL))
 		return err;
 	*step = "prctl(PR_SET_NO_NEW_PRIVS)";

@@ -7,7 +7,8 @@
  *
  * What is kept of root is CAP_NET_BIND_SERVICE alone, so that a reload can bind low ports; programs
  * that scripts start do not get it. Afterwards everything is read back: a process that is not
- * exactly what was asked for must not go on.
+ * exactly what was asked for must not go on. Who is started as that user gives up the same, but the
+ * groups are the business of whoever started it.
  */
 #ifndef TG_PROCESS_PRIVILEGES_H
 #define TG_PROCESS_PRIVILEGES_H

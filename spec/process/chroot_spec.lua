@@ -1,6 +1,7 @@
 -- In a root of its own: what it is shut out from, what works inside, and what it says does not.
 local h = require "harness"
 local root = require "root"
+local posix = require "posix.dirent"
 local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 local get = h.get
@@ -45,6 +46,22 @@ describe("a process in a chroot", function()
         assert.equal(1, gate:stats().reloads.bad)
         gate:stop()
         assert.equal("", h.read(h.dir() .. "/t.pid"))
+    end)
+
+    it("has no directory from outside, whatever was left open for it", function()
+        h.mkdir "jail"
+        local file = h.write("left.lua", (config("hello"):gsub("${dir}", h.dir())
+            :gsub("${listen}", "127.0.0.1:" .. h.free_port())))
+        local gate = h.process { "sh", "-c", 'exec "$@" 7</', "sh", h.binary, "run", file,
+            "--control", h.dir() .. "/c.sock", env = root.env }
+        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
+        assert.is_falsy(gate:ended())
+        for fd in posix.files(("/proc/%d/fd"):format(gate.pid)) do
+            local st = fd:find "^%d" and stat.stat(("/proc/%d/fd/%s"):format(gate.pid, fd))
+            assert.is_true(not st or stat.S_ISDIR(st.st_mode) == 0, fd)
+        end
+        gate:signal "TERM"
+        assert.equal(0, gate:wait())
     end)
 
     it("warns of servers whose names it will not find", function()

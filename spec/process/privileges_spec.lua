@@ -54,7 +54,7 @@ local function fails(options, ...)
 end
 
 local function assert_dropped(gate, groups)
-    local threads = root.threads(gate.process.pid)
+    local threads = root.threads((gate.process or gate).pid)
     assert.is_true(#threads >= 4, "two workers, the control thread, the logger and the guard")
     for _, thread in ipairs(threads) do
         assert.equal("65534 65534 65534 65534", thread.Uid)
@@ -246,7 +246,8 @@ describe("`user`", function()
             assert.equal("54321 54321 54321 54321", thread.Uid)
             assert.equal("54322", thread.Groups)
         end
-        assert.match("there is no user", fails { process = 'user = "54321"' })
+        assert.match('no user has the number 54321: what is its group%? Name that too %(group = "54321"%)',
+            fails { process = 'user = "54321"' })
     end)
 
     it("that it is already needs no root, and no other can be had without", function()
@@ -263,6 +264,18 @@ describe("`user`", function()
         local text = fails({ process = 'user = "daemon"' }, unpack(root.as_user()))
         assert.match('fails%.lua:2: tide%.process: cannot become "daemon": [^\n]*Operation not permitted; '
             .. "start it as root", text)
+    end)
+
+    it("that it is already gives up what rights it was given, but for one; its groups are not touched", function()
+        local file = h.write("rights.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
+        local given = "+net_bind_service,+net_raw,+dac_read_search"
+        local gate = h.process { "setpriv", "--reuid", root.uid, "--regid", root.uid, "--groups", "1,65534",
+            "--inh-caps", given, "--ambient-caps", given, h.binary, "run", file, "--workers", 2,
+            "--control", root.give(h.mkdir "rights") .. "/c.sock", env = root.env }
+        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
+        assert_dropped(gate, "1 65534")
+        gate:signal "TERM"
+        assert.equal(0, gate:wait())
     end)
 
     it("is not half become: where a step fails, the process ends", function()

@@ -31,7 +31,7 @@ end
 function M.sleep(time)
     wait.check("tide.sleep")
     local ms = milliseconds("tide.sleep", time)
-    if wait.expired() then return end
+    if wait.expired "tide.sleep" then return end
     wait.wait(SLEEP, math.max(ms, 1))
 end
 
@@ -44,8 +44,8 @@ end
 
 -- One operation on an open socket. `kept` is held until it is over: the engine sends from the
 -- memory of that string.
-local function operate(sock, kind, kept)
-    if wait.expired() then return nil, "timeout", "" end
+local function operate(what, sock, kind, kept)
+    if wait.expired(what) then return nil, "timeout", "" end
     sock.kept = kept
     call.sock = sock.id
     if kept then
@@ -71,7 +71,7 @@ function Socket.send(sock, data)
     if type(data) ~= "string" then where.raise("sock:send: the data must be a string, not %s", type(data)) end
     if not sock.id then return nil, "closed" end
     if data == "" then return true end
-    local ok, err = operate(sock, SEND, data)
+    local ok, err = operate("sock:send", sock, SEND, data)
     return ok, err
 end
 
@@ -103,7 +103,7 @@ function Socket.receive(sock, pattern, most)
     local kind = expect(pattern, most)
     if not sock.id then return nil, "closed", "" end
     if pattern == 0 then return "" end
-    local ok, err, partial = operate(sock, kind, nil)
+    local ok, err, partial = operate("sock:receive", sock, kind, nil)
     if not ok then return nil, err, partial end
     return engine.text(call.received) or ""
 end
@@ -149,7 +149,7 @@ function M.connect(address, given)
     local id = C.tg_ffi_sock_new(vm)
     if id < 0 then return nil, engine.strerror(id) end
     local sock = setmetatable({ id = id, address = address, timeout_ms = timeout_ms }, Socket)
-    local ok, err = operate(sock, CONNECT, address)
+    local ok, err = operate("tide.tcp.connect", sock, CONNECT, address)
     if ok then return sock end
     sock:close()
     return nil, err

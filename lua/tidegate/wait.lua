@@ -16,8 +16,9 @@ local NOT_IN_FINISH = "finish and log functions cannot wait: the request has end
 
 -- Coroutines that scripts made: a yield there goes to the script, not to the engine.
 local foreign = setmetatable({}, { __mode = "k" })
--- Coroutine → the monotonic millisecond at which all its waits end.
+-- Coroutine → { at = the monotonic millisecond at which all its waits end, calls = since then }.
 local deadlines = setmetatable({}, { __mode = "k" })
+local MOST_CALLS = 100 -- after the deadline: enough to close things and to say what was missing
 
 --- Every hook that may wait begins with this, FINISH with M.enter_finish.
 function M.enter() refusal = nil end
@@ -41,7 +42,7 @@ end
 function M.wait(kind, limit_ms)
     local deadline = deadlines[running()]
     if deadline then
-        local left = math.max(deadline - tonumber(C.tg_ffi_now()), 1)
+        local left = math.max(deadline.at - tonumber(C.tg_ffi_now()), 1)
         limit_ms = limit_ms > 0 and math.min(limit_ms, left) or left
     end
     local mine = refusal
@@ -52,22 +53,27 @@ function M.wait(kind, limit_ms)
     return call.code
 end
 
---- Has the time that M.within has set run out?
-function M.expired()
+--- Has the time that M.within has set run out? Who then goes on asking loops: it gets an error.
+--- `what` is the name of the function called.
+function M.expired(what)
     local deadline = deadlines[running()]
-    return deadline ~= nil and tonumber(C.tg_ffi_now()) >= deadline
+    if not deadline or tonumber(C.tg_ffi_now()) < deadline.at then return false end
+    deadline.calls = deadline.calls + 1
+    if deadline.calls > MOST_CALLS then
+        where.raise("%s: the time is over: the %d calls before did not wait either", what, MOST_CALLS)
+    end
+    return true
 end
 
 --- Call fn(...) with all its waits together bounded by `limit_ms`: when the time is over, sockets
---- answer "timeout" and sleeps return at once. Returns whether the time ran out, then what pcall
---- returns.
+--- answer "timeout" and sleeps return at once, so many times; then they raise. Returns whether the
+--- time ran out, then what pcall returns.
 function M.within(limit_ms, fn, ...)
-    local co = running()
-    deadlines[co] = tonumber(C.tg_ffi_now()) + limit_ms
+    local co, at = running(), tonumber(C.tg_ffi_now()) + limit_ms
+    deadlines[co] = { at = at, calls = 0 }
     local ok, result, reason = pcall(fn, ...)
-    local late = M.expired()
     deadlines[co] = nil
-    return late, ok, result, reason
+    return tonumber(C.tg_ffi_now()) >= at, ok, result, reason
 end
 
 --- Replace coroutine.create and coroutine.wrap by versions that remember what they made, so that

@@ -222,6 +222,30 @@ describe("a limit of all waits together", function()
         ]]
         assert.same({ "sleep 100", "sleep 5000" }, waits)
     end)
+
+    it("ends what goes on asking when the time is over", function()
+        for what, call in pairs {
+            ["tide.sleep"] = "tide.sleep(1)",
+            ["tide.tcp.connect"] = "tide.tcp.connect 'h:1'",
+            ["sock:receive"] = "sock:receive 'line'",
+        } do
+            local result, waits = run([[
+                local calls = 0
+                return { require("tidegate.wait").within(100, function()
+                    local sock = tide.tcp.connect "h:1"
+                    repeat
+                        calls = calls + 1
+                        ]] .. call .. [[
+                    until calls == 1000000
+                end) }, calls
+            ]], { { takes = 100 } })
+            local late, ok, err = unpack(result[1])
+            assert.same({ true, false }, { late, ok })
+            assert.equal(101, result[2])
+            assert.match("gate%.lua:8: " .. what .. ": the time is over", err)
+            assert.equal(1, #waits)
+        end
+    end)
 end)
 
 describe("a shared table", function()

@@ -29,7 +29,7 @@ find(const struct tg_plan *plan, const struct tg_server *server, struct change *
 	return false;
 }
 
-void
+bool
 tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin, int64_t lasted_ms,
     struct tg_str by)
 {
@@ -37,11 +37,11 @@ tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin, i
 
 	TG_CHECK(vm, TG_VM_MAGIC);
 	if (vm->changes_timer < 0)
-		return;
+		return false;
 	change = calloc(1, sizeof(*change) + by.len);
 	if (change == NULL || !find(vm->config.plan, server, change)) {
 		free(change);
-		return;
+		return false;
 	}
 	change->admin = old_admin;
 	change->lasted_ms = lasted_ms;
@@ -49,6 +49,7 @@ tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin, i
 	tg_link_init(&change->link);
 	tg_list_push_back(&vm->changes, &change->link);
 	tg_ffi_timer_wake(vm, vm->changes_timer);
+	return true;
 }
 
 /* Free the first change, which has been told. */

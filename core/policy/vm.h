@@ -143,8 +143,8 @@ void tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg);
 void tg_vm_settled(struct tg_vm *vm);
 
 /* Control thread: what is wanted of the server has changed (process/), from `old_admin`, after it had
- * been in its state for `lasted_ms`. Scripts are told soon. */
-void tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin,
+ * been in its state for `lasted_ms`. Scripts and the log are told soon. False: nobody is told. */
+TG_MUST_USE bool tg_vm_changed(struct tg_vm *vm, const struct tg_server *server, int old_admin,
     int64_t lasted_ms, struct tg_str by);
 void tg_vm_changes_free(struct tg_vm *vm);
 

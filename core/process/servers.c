@@ -46,6 +46,14 @@ tg_servers_health(void *arg, struct tg_backend_state *backend, struct tg_server 
 
 /* --- what is wanted ----------------------------------------------------------------------- */
 
+/* What is wanted of it does not show in the state of a server that is down anyhow: the VM, which
+ * tells of changes of the state, says nothing then. */
+static bool
+shows(const struct tg_server *server, int old, int admin)
+{
+	return old == TG_ADMIN_DISABLED || admin == TG_ADMIN_DISABLED || tg_server_usable(server);
+}
+
 /* Control thread. False: it was so already. */
 static bool
 set_admin(struct tg_control *control, struct tg_backend_state *backend, struct tg_server *server,
@@ -57,17 +65,20 @@ set_admin(struct tg_control *control, struct tg_backend_state *backend, struct t
 	if (old == admin)
 		return false;
 	lasted = tg_health_touch(server);
+	if (old == TG_ADMIN_DISABLED)
+		tg_health_doubt(server);
 	atomic_fetch_add(&backend->epoch, 1);
-	tg_log(TG_LOG_NOTICE, "backend %s: server %s: %s (was %s), by %s", server->backend.ptr,
-	    server->name.ptr, admin_names[admin], admin_names[old], by);
 	if (admin != TG_ADMIN_READY) {
 		tell_workers(control, server, false);
 		open_others(control->plan, backend);
 	}
 	if (admin != TG_ADMIN_DISABLED)
 		tg_queue_open(backend, server);
-	if (control->vm != NULL)
-		tg_vm_changed(control->vm, server, old, lasted, tg_str_of(by));
+	if (!shows(server, old, admin) || control->vm == NULL ||
+	    !tg_vm_changed(control->vm, server, old, lasted, tg_str_of(by)))
+		tg_log(TG_LOG_NOTICE, "backend %s: server %s: %s (was %s), by %s",
+		    server->backend.ptr, server->name.ptr, admin_names[admin], admin_names[old],
+		    by);
 	return true;
 }
 

@@ -63,6 +63,16 @@ tg_health_record(struct tg_server *server, bool good, int64_t duration_ms, struc
 	return health->row + health->credit;
 }
 
+void
+tg_health_doubt(struct tg_server *server)
+{
+	struct tg_health *health = &server->health;
+
+	health->row = 0;
+	health->credit = atomic_load(&server->up) ? -ROW_MAX : ROW_MAX;
+	atomic_store(&health->duration_ms, -1);
+}
+
 int64_t
 tg_health_touch(struct tg_server *server)
 {

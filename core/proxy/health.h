@@ -44,6 +44,10 @@ int tg_health_record(
 /* Take the server out, or bring it back; false: it was so already. */
 TG_MUST_USE bool tg_health_turn(struct tg_server *server, bool up);
 
+/* It was disabled, and who knows what has become of it: up or down as before, but the next check
+ * decides, as if it were new. */
+void tg_health_doubt(struct tg_server *server);
+
 /* Something else about the server has changed: `since_ms` is now. How long it had not changed, in
  * ms. */
 int64_t tg_health_touch(struct tg_server *server);

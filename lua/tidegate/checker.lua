@@ -160,7 +160,7 @@ local function round(record, server, probe, options)
         if now ~= nil then
             turn(record, server, now, reason, { took = took, first = first, options = options })
             up = now
-        elseif not ok then
+        elseif up and not ok then
             say_failed(server, reason)
         end
         local pause = M.pause(row, up, options)

@@ -99,6 +99,46 @@ describe("a server that fails its checks", function()
     end)
 end)
 
+describe("a server that was disabled", function()
+    local function set(gate, state)
+        assert.equal(0, h.command("server", "web/a", state, "--control", gate.control).status)
+    end
+
+    it("is trusted no longer than to its next check, however good it was", function()
+        local a = patient()
+        local gate = tidegate { servers = { a }, check = check { fall = 1000 } }
+        h.wait_until(function() return a.checks >= 2 end, "it is not checked")
+        set(gate, "disabled")
+        gate:wait_log "server a is disabled: by the control socket"
+        a.sick = true
+        set(gate, "ready")
+        assert.match("server a is up: by the control socket", gate:wait_log "server a is up")
+        assert.match("status 500, expected 200%-399 %(the first check has failed%)",
+            gate:wait_log "server a is down")
+    end)
+
+    it("comes back with its next check, however bad it was", function()
+        local a = patient()
+        a.sick = true
+        local gate = tidegate { servers = { a }, check = check { rise = 1000 } }
+        gate:wait_log "server a is down"
+        set(gate, "disabled")
+        a.sick = false
+        set(gate, "ready")
+        gate:wait_log "server a is down: by the control socket"
+        assert.match("the first check is good", gate:wait_log "server a is up")
+    end)
+
+    it("and is down is said to drain, though its state does not show it", function()
+        local a = patient()
+        a.sick = true
+        local gate = tidegate { servers = { a }, check = check() }
+        gate:wait_log "server a is down"
+        set(gate, "drain")
+        gate:wait_log "backend web: server a: drain %(was ready%), by the control socket"
+    end)
+end)
+
 describe("a new server", function()
     -- A server whose first check waits for .answer, a status.
     local function slow()

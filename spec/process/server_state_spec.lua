@@ -39,7 +39,7 @@ describe("a server that drains", function()
         local done = set(gate, "web/a", "drain")
         assert.equal(0, done.status)
         assert.equal("web/a: drain\n", done.stdout)
-        gate:wait_log "backend web: server a: drain %(was ready%), by the control socket"
+        gate:wait_log "backend web: server a is drain: by the control socket; up for .*; 1 of 2 servers usable"
         assert.same({ two = 6 }, answers(gate, 6))
         assert.equal("one", body(gate, "a"))
         assert.equal("drain", gate:server("a").state)
@@ -114,10 +114,10 @@ tide.listen("${listen}", { route = function(req)
 end })
 ]]):format(origin.address), { workers = 2 })
         assert.equal(200, h.get(gate, "/?set=disabled").status)
-        gate:wait_log "server a: disabled %(was ready%), by the script at .*gate%d+%.lua:6"
+        gate:wait_log "server a is disabled: by the script at .*gate%d+%.lua:6; up for"
         for _ = 1, 6 do assert.equal(503, h.get(gate, "/").status) end
         h.get(gate, "/?set=ready")
-        gate:wait_log "server a: ready"
+        gate:wait_log "server a is up: by the script at"
         for _ = 1, 6 do assert.equal(200, h.get(gate, "/").status) end
     end)
 

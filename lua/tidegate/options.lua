@@ -12,7 +12,8 @@ local units = require "tidegate.units"
 
 local M = {}
 
--- Each takes a value and its schema entry, and returns the clean value, or nil and what it must be.
+-- Each takes a value and its schema entry, and returns the clean value, or nil, what it must be and,
+-- where the value does not show that, what it is instead.
 local types = {}
 
 function types.any(value) return value end
@@ -67,9 +68,12 @@ end
 function types.list(value)
     if type(value) ~= "table" then return nil, "must be a list" end
     for key in pairs(value) do
-        if type(key) ~= "number" or key < 1 or key > #value or key % 1 ~= 0 then
-            return nil, ("must be a list, without the key %s"):format(tostring(key))
+        if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+            return nil, "must be a list", ("one with the key %s"):format(tostring(key))
         end
+    end
+    for i = 1, table.maxn(value) do
+        if value[i] == nil then return nil, "must be a list", ("one whose item %d is nil"):format(i) end
     end
     return value
 end
@@ -120,9 +124,9 @@ local function check_value(name, value, entry, fail)
             name, describe(kind), nearest.hint(kind, types)))
         return nil
     end
-    local clean, must = convert(value, entry)
+    local clean, must, is = convert(value, entry)
     if clean == nil and must then
-        fail(('option "%s" %s, not %s'):format(name, must, describe(value)))
+        fail(('option "%s" %s, not %s'):format(name, must, is or describe(value)))
         return nil
     end
     if entry.values and not among(clean, entry.values) then

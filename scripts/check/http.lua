@@ -3,6 +3,7 @@
 -- No more is read than is needed: without the last two, the status line. Interval, rise, fall, the
 -- time limit of the whole probe and where it goes belong to the checker.
 local httpread = require "tidegate.httpread"
+local patterns = require "tidegate.patterns"
 local tide = require "tidegate"
 
 local M = {}
@@ -84,8 +85,8 @@ local function rule_of(option, rule)
         fail(option, 'must have either a text or a pattern, and may have absent = true')
     end
     if rule.pattern then
-        local ok, err = pcall(string.find, "", rule.pattern)
-        if not ok then fail(option, 'has a bad pattern: %s', err) end
+        local problem = patterns.problem(rule.pattern)
+        if problem then fail(option, 'has a bad pattern, %q: %s', rule.pattern, problem) end
     end
     return rule
 end

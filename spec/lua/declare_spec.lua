@@ -161,6 +161,8 @@ tide.listen("127.0.0.1:80", { rout = 1 })]]))
             'backend "w": timeout: option "server" needs a unit' },
         ["no servers"] = { 'tide.backend("w", {})', 'backend "w": option "servers" is missing' },
         ["an empty list of servers"] = { 'tide.backend("w", { servers = {} })', 'backend "w": it has no servers' },
+        ["a server that is nil"] = { 'tide.backend("w", { servers = { { "a", "h:1" }, nil, { "b", "h:2" } } })',
+            'option "servers" must be a list, not one whose item 2 is nil' },
         ["a server's address"] = { 'tide.backend("w", { servers = { { "a", "nowhere" } } })',
             'backend "w": server "a": this is no address: nowhere' },
         ["a server without an address"] = { 'tide.backend("w", { servers = { { "a" } } })',

@@ -16,7 +16,7 @@
 #include "process/control.h"
 #include "process/share.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, ASK_SECONDS = 60 };
 
 static const char usage_text[] =
     "Tidegate, a load balancer whose decisions are Lua scripts.\n"
@@ -70,17 +70,20 @@ static const char check_text[] =
     "only root sees whether that one can write its logs and read its files.\n";
 
 static const char reload_text[] =
-    "usage: tidegate reload [--control PATH]\n"
+    "usage: tidegate reload [--control PATH] [--timeout SECONDS]\n"
     "\n"
     "Ask the running process to load its configuration anew, wait for the verdict and print\n"
-    "it. Exit status: 0 when every thread has switched; 1 when nothing was changed.\n";
+    "it. Exit status: 0 when every thread has switched; 1 when nothing was changed, or when\n"
+    "nothing was heard for so many seconds (default: 60).\n";
 
-static const char stats_text[] = "usage: tidegate stats [--control PATH]\n"
-                                 "\n"
-                                 "Print the counters of the running process as JSON.\n";
+static const char stats_text[] =
+    "usage: tidegate stats [--control PATH] [--timeout SECONDS]\n"
+    "\n"
+    "Print the counters of the running process as JSON. Exit status: 1 when nothing was heard\n"
+    "from it for so many seconds (default: 60).\n";
 
 static const char server_text[] =
-    "usage: tidegate server BACKEND/SERVER STATE [--control PATH]\n"
+    "usage: tidegate server BACKEND/SERVER STATE [--control PATH] [--timeout SECONDS]\n"
     "\n"
     "Set what is wanted of a server of the running process, whatever its checks say:\n"
     "\n"
@@ -100,7 +103,8 @@ static const char version_text[] = "usage: tidegate version\n"
 struct arguments {
 	const char *words[128]; /* those that are no options */
 	int count;
-	unsigned workers;
+	unsigned workers; /* 0: not given */
+	unsigned timeout; /* seconds; 0: not given */
 	const char *scripts;
 	const char *control;
 	const char *pid_file;
@@ -117,14 +121,15 @@ fail(const char *format, const char *what)
 	exit(EXIT_USAGE);
 }
 
+/* A number from 1 to `max`; `problem` has a %s for what is none. */
 static unsigned
-parse_workers(const char *text)
+parse_number(const char *text, long max, const char *problem)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
 
-	if (*text == '\0' || *end != '\0' || n < 1 || n > TG_WORKERS_MAX)
-		fail("--workers takes a number from 1 to 256, not \"%s\"", text);
+	if (*text == '\0' || *end != '\0' || n < 1 || n > max)
+		fail(problem, text);
 	return (unsigned)n;
 }
 
@@ -160,13 +165,18 @@ parse(char **argv, const char *allowed, const char *help)
 		}
 		if (strchr(allowed, 'w') != NULL &&
 		    (value = value_of("--workers", argv, &i)) != NULL)
-			args.workers = parse_workers(value);
+			args.workers = parse_number(value, TG_WORKERS_MAX,
+			    "--workers takes a number from 1 to 256, not \"%s\"");
 		else if (strchr(allowed, 's') != NULL &&
 		    (value = value_of("--scripts", argv, &i)) != NULL)
 			args.scripts = value;
 		else if (strchr(allowed, 'c') != NULL &&
 		    (value = value_of("--control", argv, &i)) != NULL)
 			args.control = value;
+		else if (strchr(allowed, 't') != NULL &&
+		    (value = value_of("--timeout", argv, &i)) != NULL)
+			args.timeout = parse_number(value, 86400,
+			    "--timeout takes seconds, a number from 1 to 86400, not \"%s\"");
 		else if (strchr(allowed, 'd') != NULL &&
 		    (value = value_of("--pid-file", argv, &i)) != NULL)
 			args.pid_file = value;
@@ -347,20 +357,26 @@ command_proxy(char **argv)
 }
 
 static int
-ask(char **argv, const char *command, const char *help)
+ask(const struct arguments *args, const char *command)
 {
-	struct arguments args = parse(argv, "c", help);
+	return tg_admin_ask(args->control != NULL ? args->control : tg_control_default_path(),
+	    command, args->timeout != 0 ? args->timeout : ASK_SECONDS);
+}
+
+static int
+command_ask(char **argv, const char *command, const char *help)
+{
+	struct arguments args = parse(argv, "ct", help);
 
 	if (args.count > 0)
 		fail("unexpected argument %s (see --help)", args.words[0]);
-	return tg_admin_ask(
-	    args.control != NULL ? args.control : tg_control_default_path(), command);
+	return ask(&args, command);
 }
 
 static int
 command_server(char **argv)
 {
-	struct arguments args = parse(argv, "c", server_text);
+	struct arguments args = parse(argv, "ct", server_text);
 	char command[1000];
 
 	if (args.count != 2)
@@ -368,8 +384,7 @@ command_server(char **argv)
 	if (snprintf(command, sizeof(command), "server %s %s", args.words[0], args.words[1]) >=
 	    (int)sizeof(command))
 		fail("the name %s is too long", args.words[0]);
-	return tg_admin_ask(
-	    args.control != NULL ? args.control : tg_control_default_path(), command);
+	return ask(&args, command);
 }
 
 static int
@@ -421,9 +436,9 @@ main(int argc, char **argv)
 	if (strcmp(command, "check") == 0)
 		return command_check(rest);
 	if (strcmp(command, "reload") == 0)
-		return ask(rest, "reload", reload_text);
+		return command_ask(rest, "reload", reload_text);
 	if (strcmp(command, "stats") == 0)
-		return ask(rest, "stats", stats_text);
+		return command_ask(rest, "stats", stats_text);
 	if (strcmp(command, "server") == 0)
 		return command_server(rest);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)

@@ -291,12 +291,27 @@ connect_path(const char *path)
 	return err;
 }
 
-int
-tg_admin_ask(const char *path, const char *command)
+/* Print what came instead of a whole answer. */
+static int
+say_nothing_came(const char *path, unsigned seconds, int err)
 {
+	if (err == EAGAIN || err == EWOULDBLOCK)
+		fprintf(stderr,
+		    "tidegate: the process at %s said nothing for %u s: its control thread is "
+		    "busy or stopped (see its log)\n",
+		    path, seconds);
+	else
+		fprintf(stderr, "tidegate: the process at %s closed without an answer\n", path);
+	return 1;
+}
+
+int
+tg_admin_ask(const char *path, const char *command, unsigned seconds)
+{
+	struct timeval limit = { .tv_sec = (time_t)seconds };
 	FILE *in, *out;
 	char line[4096];
-	int fd = connect_path(path);
+	int fd = connect_path(path), err;
 	bool good;
 
 	if (fd < 0) {
@@ -307,16 +322,19 @@ tg_admin_ask(const char *path, const char *command)
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN); /* it may be closing: then the read below tells */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	dprintf(fd, "%s\n", command);
 	in = fdopen(fd, "r");
-	if (in == NULL || fgets(line, sizeof(line), in) == NULL) {
-		fprintf(stderr, "tidegate: the process at %s closed without an answer\n", path);
-		return 1;
-	}
+	errno = 0;
+	if (in == NULL || fgets(line, sizeof(line), in) == NULL)
+		return say_nothing_came(path, seconds, errno);
 	good = strcmp(line, "ok\n") == 0;
 	out = good ? stdout : stderr;
 	while (fgets(line, sizeof(line), in) != NULL)
 		fputs(line, out);
+	err = ferror(in) ? errno : 0;
 	fclose(in);
+	if (err != 0)
+		return say_nothing_came(path, seconds, err);
 	return good ? 0 : 1;
 }

@@ -18,8 +18,8 @@ void tg_admin_rename(struct tg_control *control, const char *path);
 
 void tg_admin_stop(struct tg_control *control);
 
-/* Client side: send `command` and print what comes back. The exit status: 0, or 1 with the
- * reason on standard error. */
-int tg_admin_ask(const char *path, const char *command);
+/* Client side: send `command` and print what comes back. The exit status: 0, or 1 with the reason on
+ * standard error; so it is when nothing comes for `seconds`. */
+int tg_admin_ask(const char *path, const char *command, unsigned seconds);
 
 #endif

@@ -56,3 +56,29 @@ describe("the control socket", function()
         assert.equal("", silent:read_until_close())
     end)
 end)
+
+describe("who asks a process that does not answer", function()
+    it("is told so, after the time that it gave", function()
+        local gate = tidegate { servers = { origin {} } }
+        gate:signal "STOP"
+        for _, words in ipairs { { "stats" }, { "reload" }, { "server", "web/a", "drain" } } do
+            words[#words + 1] = "--timeout=1"
+            words[#words + 1] = "--control=" .. gate.control
+            local done = h.command(unpack(words))
+            assert.equal(1, done.status)
+            assert.equal("", done.stdout)
+            assert.matches("said nothing for 1 s: its control thread is busy or stopped", done.stderr, 1, true)
+        end
+        gate:signal "CONT"
+        assert.equal(0, h.command("stats", "--timeout", "60", "--control", gate.control).status)
+    end)
+
+    it("gives a time that is one", function()
+        for _, time in ipairs { "0", "-1", "1.5", "", "86401", "5s" } do
+            local done = h.command("stats", "--timeout", time)
+            assert.equal(2, done.status)
+            local told = ('--timeout takes seconds, a number from 1 to 86400, not "%s"'):format(time)
+            assert.matches(told, done.stderr, 1, true)
+        end
+    end)
+end)

@@ -84,8 +84,8 @@ say_full(struct tg_engine *engine, int most)
 	if ((last == 0 || now >= last + SAY_MS) &&
 	    atomic_compare_exchange_strong(&engine->all->said_at, &last, now))
 		tg_log(TG_LOG_WARNING,
-		    "accepting pauses: %d connections, and the process may not have more "
-		    "(max_connections, or the limit of file descriptors)",
+		    "accepting pauses: the limit of connections, %d, is reached "
+		    "(max_connections, or what there are file descriptors for)",
 		    most);
 }
 

@@ -89,7 +89,9 @@ tide.listen("127.0.0.1:%d", { route = tide.backend("web", { servers = { { "a", "
         wait_ready(gate)
         local clients = {}
         for i = 1, 100 do clients[i] = h.raw(port) end -- the kernel takes them all
-        h.wait_until(function() return gate.stderr:find "accepting pauses: %d+ connections" end, "the pause")
+        h.wait_until(function()
+            return gate.stderr:find "accepting pauses: the limit of connections, %d+, is reached"
+        end, "the pause")
         for i = 1, 100 do
             clients[i]:send(h.request_text { headers = { Connection = "close" } })
             assert.equal(200, clients[i]:read_response().status)

@@ -41,7 +41,7 @@ describe("cmake --install", function()
         for _, name in ipairs(files_of(prefix)) do there[name] = true end
         for _, name in ipairs { "bin/tidegate", "share/man/man8/tidegate.8", "lib/systemd/system/tidegate.service",
             "share/tidegate/lua/tidegate/boot.lua", "share/tidegate/scripts/balance/roundrobin.lua",
-            "share/doc/tidegate/README.md", "share/doc/tidegate/lua/README.md", "share/doc/tidegate/scripts/README.md",
+            "share/doc/tidegate/README.md", "share/tidegate/lua/README.md", "share/tidegate/scripts/README.md",
             "share/doc/tidegate/examples/apache.lua" } do
             assert.truthy(there[name], name)
         end
@@ -53,6 +53,20 @@ describe("cmake --install", function()
                 end
             end
         end
+    end)
+
+    it("leaves no dead link in its documents", function()
+        local docs = install(h.dir() .. "/usr") .. "/share/doc/tidegate/"
+        local links = 0
+        for _, folder in ipairs { "", "core/", "lua/", "scripts/", "spec/bench/" } do
+            for link in h.read(docs .. folder .. "README.md"):gmatch "%]%(([^)#]+)" do
+                -- As a reader of the repository, or of a web page made of it, goes.
+                local target = docs .. (folder .. link):gsub("[^/]+/%.%./", "")
+                assert.equal(0, h.run({ "test", "-e", target }).status, folder .. "README.md: " .. link)
+                links = links + 1
+            end
+        end
+        assert.is_true(links > 10)
     end)
 
     it("makes a program that uses what was installed with it, also when all of it is moved", function()

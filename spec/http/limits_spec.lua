@@ -118,7 +118,7 @@ describe("the process with max_connections", function()
         end
         local fourth = h.raw(other)
         not_served(fourth, gate)
-        gate:wait_log "accepting pauses: 3 connections"
+        gate:wait_log "accepting pauses: the limit of connections, 3, is reached"
         assert.equal(3, gate:stats().connections.max)
         conns[1]:close()
         assert.equal("hello", fourth:read_response().body)

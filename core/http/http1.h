@@ -68,10 +68,11 @@ TG_MUST_USE int tg_http1_body(
 bool tg_http1_complete_at_eof(const struct tg_http1 *http);
 
 /* Write a request head for a server: method, target in origin-form (or "*"), HTTP/1.1, Host
- * first, live fields that are not hop-by-hop, then our framing: Content-Length for LENGTH,
+ * first (`host`), live fields that are not hop-by-hop, then our framing: Content-Length for LENGTH,
  * Transfer-Encoding for CHUNKED; nothing for NONE, except Content-Length: 0 when the client
  * had sent one. Returns the bytes written, or TG_HTTP_TOO_LARGE when `cap` is too small. */
-TG_MUST_USE int tg_http1_write_request(const struct tg_head *head, char *out, size_t cap);
+TG_MUST_USE int tg_http1_write_request(
+    const struct tg_head *head, struct tg_str host, char *out, size_t cap);
 
 enum tg_http1_connection {
 	TG_CONNECTION_SILENT,     /* no Connection field: the default of the version */

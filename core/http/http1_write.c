@@ -67,7 +67,7 @@ finish(struct writer *out, const char *start)
 }
 
 int
-tg_http1_write_request(const struct tg_head *head, char *out, size_t cap)
+tg_http1_write_request(const struct tg_head *head, struct tg_str host, char *out, size_t cap)
 {
 	struct writer writer = { out, out + cap, false };
 
@@ -79,7 +79,7 @@ tg_http1_write_request(const struct tg_head *head, char *out, size_t cap)
 		put(&writer, head->query);
 	}
 	put(&writer, TG_STR(" HTTP/1.1\r\n"));
-	put_field(&writer, TG_STR("Host"), head->host);
+	put_field(&writer, TG_STR("Host"), host);
 	put_fields(&writer, head, TG_FIELD_HOST);
 	if (head->framing == TG_FRAMING_CHUNKED)
 		put_field(&writer, TG_STR("Transfer-Encoding"), TG_STR("chunked"));

@@ -185,13 +185,26 @@ tg_step_connect(struct tg_req *req)
 	return TG_NEXT_WAIT;
 }
 
+/* Whom the request is for. A client of HTTP/1.0 need not say that, and servers of HTTP/1.1 want to
+ * know (RFC 9112 §3.3 lets us choose): then it is for the server itself. */
+static struct tg_str
+host_for(const struct tg_req *req)
+{
+	const struct tg_server *server = req->server->server;
+
+	if (req->in.host.len > 0 || tg_head_find(&req->in, TG_STR("Host"), NULL) != NULL)
+		return req->in.host;
+	return strncmp(server->address.ptr, "unix:", 5) == 0 ? TG_STR("localhost")
+	                                                     : server->address;
+}
+
 /* The head for the server, into req->unsent. */
 static int
 write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
-	size_t cap =
-	    HEAD_SLACK + head->method.len + head->host.len + head->path.len + head->query.len;
+	struct tg_str host = host_for(req);
+	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len;
 	char *out;
 	int len;
 
@@ -200,7 +213,7 @@ write_head(struct tg_req *req)
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
-	len = tg_http1_write_request(head, out, cap);
+	len = tg_http1_write_request(head, host, out, cap);
 	if (len < 0)
 		return len;
 	req->unsent = (struct tg_str){ out, (size_t)len };

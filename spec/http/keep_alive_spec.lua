@@ -138,6 +138,28 @@ describe("keep-alive", function()
 
         assert.equal(200, client:read_response().status)
         assert.equal("1.1", server.seen[1].version)
+        assert.equal(server.address, server.seen[1].headers.host)
+    end)
+
+    it("an HTTP/1.0 client need not send a Host, also when the server is an Apache, or another one", function()
+        local apache, other = h.apache {}, origin {}
+        local gate = tidegate { servers = { apache, other } }
+        for _ = 1, 4 do
+            local client = raw(gate)
+            client:send "GET / HTTP/1.0\r\n\r\n"
+            assert.equal(200, client:read_response().status)
+        end
+        assert.equal(other.address, other.seen[2].headers.host)
+    end)
+
+    it("an HTTP/1.0 client's Expect means nothing, and goes no further", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"
+        assert.equal(200, client:read_response().status)
+        assert.is_nil(server.seen[1].headers.expect)
+        assert.equal("x", server.seen[1].body)
     end)
 
     it("an HTTP/1.0 server's answer without a length ends with its connection, and only that", function()

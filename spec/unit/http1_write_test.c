@@ -36,8 +36,9 @@ assert_request(const char *expected)
 	size_t len = strlen(expected);
 
 	for (size_t cap = 0; cap < len; cap++)
-		assert_int_equal(tg_http1_write_request(&head, out, cap), TG_HTTP_TOO_LARGE);
-	assert_written(tg_http1_write_request(&head, out, len), expected);
+		assert_int_equal(
+		    tg_http1_write_request(&head, head.host, out, cap), TG_HTTP_TOO_LARGE);
+	assert_written(tg_http1_write_request(&head, head.host, out, len), expected);
 }
 
 static const struct {

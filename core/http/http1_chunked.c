@@ -2,8 +2,8 @@
  *
  * Not by llhttp: it neither limits the bytes of extensions and trailers nor refuses each bare CR
  * and LF in them, and a second reader beside it, to check, is as long as the whole decoder. What
- * is accepted here is a subset of what llhttp's strict mode accepts, but for a bug of 8.1.0 that
- * refuses a second extension; spec/fuzz/chunked_fuzz.c compares.
+ * is accepted here is a subset of what llhttp's strict mode accepts, but for well-formed extensions
+ * that it refuses (blanks, quoted pairs, in 8.1.0 a second one); spec/fuzz/chunked_fuzz.c compares.
  */
 #include "http/bytes.h"
 #include "http/http1_private.h"
@@ -19,6 +19,24 @@ hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* After the size or an extension: there may be another, and only before that blanks (RFC 9112 §7.1.1,
+ * BWS). */
+static int
+after_extension(char c)
+{
+	switch (c) {
+	case ' ':
+	case '\t':
+		return TG_HTTP1_EXT_FIRST;
+	case ';':
+		return TG_HTTP1_EXT_NAME_FIRST;
+	case '\r':
+		return TG_HTTP1_CHUNK_SIZE_LF;
+	default:
+		return TG_HTTP_BAD;
+	}
+}
+
 /* A byte of the chunk size, or the one behind it. */
 static int
 in_size(struct tg_http1 *http, char c)
@@ -32,49 +50,56 @@ in_size(struct tg_http1 *http, char c)
 		http->left = http->left << 4 | (uint64_t)digit;
 		return TG_HTTP1_CHUNK_SIZE;
 	}
-	if (http->mark == 0)
-		return TG_HTTP_BAD;
-	if (c == ';')
-		return TG_HTTP1_EXT_NAME_FIRST;
-	return c == '\r' ? TG_HTTP1_CHUNK_SIZE_LF : TG_HTTP_BAD;
-}
-
-/* After an extension, where nothing else may stand. */
-static int
-after_extension(char c)
-{
-	if (c == ';')
-		return TG_HTTP1_EXT_NAME_FIRST;
-	return c == '\r' ? TG_HTTP1_CHUNK_SIZE_LF : TG_HTTP_BAD;
+	return http->mark > 0 ? after_extension(c) : TG_HTTP_BAD;
 }
 
 /* Extensions are dropped, but only well-formed ones: what hides a line end in one (RFC 9112
- * §7.1.1, bare LF) makes two readers see two bodies. White space around them and quoted pairs,
- * which the grammar has, are refused like llhttp does: nobody sends them. */
+ * §7.1.1, bare LF) makes two readers see two bodies. */
 static int
 in_extension(struct tg_http1 *http, char c)
 {
 	bool token = tg_byte_is(c, TG_BYTE_TOKEN), text = tg_byte_is(c, TG_BYTE_VALUE);
+	bool blank = c == ' ' || c == '\t';
 
 	if (c != '\r' && ++http->overhead > http->limits->head)
 		return TG_HTTP_BAD;
 	switch (http->state) {
+	case TG_HTTP1_EXT_FIRST:
+		if (c == ';')
+			return TG_HTTP1_EXT_NAME_FIRST;
+		return blank ? TG_HTTP1_EXT_FIRST : TG_HTTP_BAD;
 	case TG_HTTP1_EXT_NAME_FIRST:
+		if (blank)
+			return TG_HTTP1_EXT_NAME_FIRST;
 		return token ? TG_HTTP1_EXT_NAME : TG_HTTP_BAD;
 	case TG_HTTP1_EXT_NAME:
+		if (token)
+			return TG_HTTP1_EXT_NAME;
+		if (blank)
+			return TG_HTTP1_EXT_NAME_END;
+		return c == '=' ? TG_HTTP1_EXT_VALUE_FIRST : after_extension(c);
+	case TG_HTTP1_EXT_NAME_END:
 		if (c == '=')
 			return TG_HTTP1_EXT_VALUE_FIRST;
-		return token ? TG_HTTP1_EXT_NAME : after_extension(c);
+		if (c == ';')
+			return TG_HTTP1_EXT_NAME_FIRST;
+		return blank ? TG_HTTP1_EXT_NAME_END : TG_HTTP_BAD;
 	case TG_HTTP1_EXT_VALUE_FIRST:
 		if (c == '"')
 			return TG_HTTP1_EXT_QUOTED;
+		if (blank)
+			return TG_HTTP1_EXT_VALUE_FIRST;
 		return token ? TG_HTTP1_EXT_VALUE : TG_HTTP_BAD;
 	case TG_HTTP1_EXT_VALUE:
 		return token ? TG_HTTP1_EXT_VALUE : after_extension(c);
 	case TG_HTTP1_EXT_QUOTED:
+		if (c == '\\')
+			return TG_HTTP1_EXT_QUOTED_PAIR;
 		if (c == '"')
 			return TG_HTTP1_EXT_QUOTED_END;
-		return text && c != '\\' ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
+		return text ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
+	case TG_HTTP1_EXT_QUOTED_PAIR:
+		return text ? TG_HTTP1_EXT_QUOTED : TG_HTTP_BAD;
 	default:
 		return after_extension(c);
 	}

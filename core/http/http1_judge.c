@@ -49,7 +49,7 @@ survey_options(struct survey *seen, struct tg_str list)
 }
 
 static void
-survey_field(struct survey *seen, struct tg_field *field)
+survey_field(struct survey *seen, struct tg_field *field, unsigned minor)
 {
 	if (tg_field_is_hop(field->id, field->name))
 		field->flags |= TG_FIELD_HOP;
@@ -70,6 +70,8 @@ survey_field(struct survey *seen, struct tg_field *field)
 		break;
 	case TG_FIELD_EXPECT:
 		seen->expect |= tg_str_ieq(field->value, TG_STR("100-continue"));
+		if (minor == 0) /* it means nothing there (RFC 9110 §10.1.1) */
+			field->flags |= TG_FIELD_HOP;
 		break;
 	default:
 		break;
@@ -77,14 +79,14 @@ survey_field(struct survey *seen, struct tg_field *field)
 }
 
 /* Connection lets a sender have any field dropped, and must not name those that are meant for
- * all recipients (RFC 9110 §7.6.1). Who does so all the same wants the server to see another
- * request than we did, or to miss what an earlier proxy wrote. So these stay: what the engine
- * decides by, what says who asks, and what says what the body is. */
+ * all recipients (RFC 9110 §7.6.1). A client that does so wants the server to see another request
+ * than we did, or to miss what an earlier proxy wrote. Of these it may name none that is there: what
+ * the engine decides by, what says who asks, and what says what the body is. */
 static bool
 may_be_named(const struct tg_field *field)
 {
 	static const struct tg_str kept[] = { TG_STR("authorization"), TG_STR("forwarded"),
-		TG_STR("set-cookie"), TG_STR("via"), TG_STR("x-real-ip") };
+		TG_STR("max-forwards"), TG_STR("via"), TG_STR("x-real-ip") };
 	static const struct tg_str kept_prefixes[] = { TG_STR("content-"), TG_STR("x-forwarded-") };
 
 	if (field->id == TG_FIELD_HOST || field->id == TG_FIELD_COOKIE ||
@@ -102,18 +104,22 @@ may_be_named(const struct tg_field *field)
 	return true;
 }
 
-static void
-mark_named(struct tg_head *head, struct tg_str list)
+/* Mark the fields that a Connection field names. False: it names one that it must not. */
+static bool
+mark_named(struct tg_head *head, struct tg_str list, bool is_request)
 {
 	struct tg_str option;
 
 	while (tg_list_next(&list, &option)) {
 		for (size_t i = 0; i < head->count; i++) {
-			if (tg_str_ieq(head->fields[i].name, option) &&
-			    may_be_named(&head->fields[i]))
-				head->fields[i].flags |= TG_FIELD_HOP;
+			if (!tg_str_ieq(head->fields[i].name, option))
+				continue;
+			if (is_request && !may_be_named(&head->fields[i]))
+				return false;
+			head->fields[i].flags |= TG_FIELD_HOP;
 		}
 	}
+	return true;
 }
 
 /* Gather, and mark what is hop-by-hop. */
@@ -122,12 +128,13 @@ survey_head(struct tg_head *head, struct survey *seen)
 {
 	*seen = (struct survey){ .host = NULL };
 	for (size_t i = 0; i < head->count; i++)
-		survey_field(seen, &head->fields[i]);
+		survey_field(seen, &head->fields[i], head->minor);
 	if (seen->options > OPTIONS_MAX)
 		return TG_HTTP_BAD;
 	for (size_t i = 0; seen->names > 0 && i < head->count; i++) {
-		if (head->fields[i].id == TG_FIELD_CONNECTION)
-			mark_named(head, head->fields[i].value);
+		if (head->fields[i].id == TG_FIELD_CONNECTION &&
+		    !mark_named(head, head->fields[i].value, head->method.ptr != NULL))
+			return TG_HTTP_BAD;
 	}
 	return 0;
 }
@@ -223,6 +230,8 @@ tg_http1_judge_request(struct tg_head *head)
 	target_error = tg_http1_judge_target(head, seen.host);
 	if (target_error == TG_HTTP_BAD)
 		return TG_HTTP_BAD; /* outweighs a coding that is not known */
+	if (head->method_id == TG_METHOD_TRACE && head->framing != TG_FRAMING_NONE)
+		return TG_HTTP_BAD; /* RFC 9110 §9.3.8 */
 	return error != 0 ? error : target_error;
 }
 
@@ -240,6 +249,9 @@ tg_http1_judge_response(struct tg_head *head, bool no_body)
 	if (head->status < 100 || head->status > 599)
 		return TG_HTTP_BAD;
 	if (never || no_body || head->status == 304) {
+		/* Who promises a body where there is none may well send it. */
+		if (head->status == 204 && head->framing != TG_FRAMING_NONE)
+			head->keep_alive = false;
 		head->framing = TG_FRAMING_NONE;
 		head->has_length = head->has_length && !never;
 	} else if (!seen.coded && !head->has_length) {

@@ -15,11 +15,14 @@ enum tg_http1_state {
 	/* the body */
 	TG_HTTP1_BODY, /* of a length, or until the end of the stream */
 	TG_HTTP1_CHUNK_SIZE,
+	TG_HTTP1_EXT_FIRST, /* blanks before a ";" */
 	TG_HTTP1_EXT_NAME_FIRST,
 	TG_HTTP1_EXT_NAME,
+	TG_HTTP1_EXT_NAME_END, /* blanks after it */
 	TG_HTTP1_EXT_VALUE_FIRST,
 	TG_HTTP1_EXT_VALUE,
 	TG_HTTP1_EXT_QUOTED,
+	TG_HTTP1_EXT_QUOTED_PAIR,
 	TG_HTTP1_EXT_QUOTED_END,
 	TG_HTTP1_CHUNK_SIZE_LF,
 	TG_HTTP1_CHUNK_DATA,

@@ -69,19 +69,24 @@ on_complete(llhttp_t *parser)
 	return HPE_PAUSED;
 }
 
-/* llhttp reads framing fields also in a trailer section, and stumbles; we drop them unread. And
- * 8.1.0 takes the ";" behind the value of an extension for the end of the chunk size. */
+/* llhttp reads framing fields also in a trailer section, and stumbles; we drop them unread. It takes
+ * no blanks around extensions and no quoted pairs in them, and 8.1.0 takes the ";" behind the value of
+ * one for the end of the chunk size. */
 static bool
-excused(const llhttp_t *parser, llhttp_errno_t error, const char *data)
+excused(const llhttp_t *parser, llhttp_errno_t error, const char *data, size_t size)
 {
+	const char *at = llhttp_get_error_pos(parser);
+
 	switch (error) {
 	case HPE_UNEXPECTED_CONTENT_LENGTH:
 	case HPE_INVALID_CONTENT_LENGTH:
 	case HPE_INVALID_TRANSFER_ENCODING:
 		return true;
 	case HPE_INVALID_CHUNK_SIZE:
-		return llhttp_get_error_pos(parser) > data &&
-		    llhttp_get_error_pos(parser)[-1] == ';';
+	case HPE_STRICT:
+		if (at > data && strchr("; \t\\", at[-1]) != NULL)
+			return true;
+		return at < data + size && strchr(" \t\\", *at) != NULL;
 	default:
 		return false;
 	}
@@ -106,7 +111,7 @@ decode_by_llhttp(const char *data, size_t size)
 		decoded.used = (size_t)(llhttp_get_error_pos(&parser) - data);
 	} else if (result != HPE_OK) {
 		decoded.result = -1;
-		decoded.excused = excused(&parser, result, data);
+		decoded.excused = excused(&parser, result, data, size);
 	}
 	return decoded;
 }

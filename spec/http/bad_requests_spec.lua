@@ -44,6 +44,8 @@ local ROWS = {
         POST .. "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501 },
     { "chunks in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
     { "another major version", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505 },
+    { "a Connection that names a field for all", HEAD .. "Cookie: a\r\nConnection: Cookie\r\n\r\n", 400 },
+    { "a TRACE with content", "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", 400 },
     { "a head over 16 KiB", HEAD .. "X: " .. ("x"):rep(16384) .. "\r\n\r\n", 431 },
     { "a head that never ends", HEAD .. ("X: y\r\n"):rep(120) .. "Y: " .. ("x"):rep(16384), 431 },
     { "more than 128 fields", HEAD .. ("X: y\r\n"):rep(128) .. "\r\n", 431 },

@@ -90,18 +90,24 @@ describe("the head of a request", function()
         assert.equal("2", headers["X-Other"])
     end)
 
-    it("cannot lose its Host or its X-Forwarded-For by naming them in Connection", function()
-        local server = origin {}
+    it("cannot lose what is for all by naming it in Connection, and a server can", function()
+        local server = origin { headers = {
+            Connection = "Set-Cookie, X-Mine", ["Set-Cookie"] = "a=1", ["X-Mine"] = "1",
+        } }
         local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
 
-        get(gate, "/", { host = "example.com", headers = {
-            Connection = "Host, X-Forwarded-For, Cookie", Cookie = "a=1",
-        } })
+        for name, value in pairs { Host = "example.com", Cookie = "a=1", ["X-Forwarded-For"] = "10.0.0.1",
+            Authorization = "Basic eDp5", ["Content-Type"] = "text/plain", Via = "1.1 before" } do
+            local headers = { Connection = name }
+            if name ~= "Host" then headers[name] = value end
+            assert.equal(400, get(gate, "/", { headers = headers }).status, name)
+        end
+        assert.equal(0, server.requests)
 
-        local headers = server.seen[1].headers
-        assert.equal("example.com", headers.host)
-        assert.equal("127.0.0.1", headers["x-forwarded-for"])
-        assert.equal("a=1", headers.cookie)
+        local response = get(gate, "/", { headers = { Connection = "X-Forwarded-For, Cookie" } }) -- none is there
+        assert.equal("127.0.0.1", server.seen[1].headers["x-forwarded-for"])
+        assert.is_nil(response.headers["set-cookie"])
+        assert.is_nil(response.headers["x-mine"])
     end)
 
     it("with an absolute target goes on in origin form, with that host", function()

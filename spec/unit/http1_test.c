@@ -128,7 +128,7 @@ static const struct meaning requests[] = {
 	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nExpect: 100-Continue\r\n\r\n"),
 	    "POST [a] / length=1 keep expect (Content-Length) Expect=100-Continue" },
 	{ M("POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"),
-	    "POST [] / length=1 end (Content-Length) Expect=100-continue" },
+	    "POST [] / length=1 end (Content-Length) (Expect)" },
 	{ M("GET http://b.c/p?q HTTP/1.1\r\nHost: B.C\r\n\r\n"), "GET [b.c] /p?q none keep" },
 	{ M("GET http://b.c HTTP/1.1\r\nHost: b.c:80\r\n\r\n"), "GET [b.c] / none keep" },
 	{ M("GET HTTPS://b.c:443?q HTTP/1.1\r\nHost: b.c\r\n\r\n"), "GET [b.c:443] /?q none keep" },
@@ -149,11 +149,9 @@ static const struct meaning requests[] = {
 	{ M("GET / HTTP/1.1\r\n" HOST
 	    "X-A: 1\r\nx-b: 2\r\nConnection: x-a , X-B,\r\nX-C: 3\r\n\r\n"),
 	    "GET [a] / none keep (X-A) (x-b) (Connection) X-C=3" },
-	{ M("GET / HTTP/1.1\r\n" HOST "Cookie: 1\r\nX-Forwarded-For: 2\r\nContent-Type: 3\r\n"
-	    "Connection: host, cookie, x-forwarded-for, content-type, authorization\r\n"
-	    "Authorization: 4\r\n\r\n"),
-	    "GET [a] / none keep Cookie=1 X-Forwarded-For=2 Content-Type=3 (Connection)"
-	    " Authorization=4" },
+	{ M("GET / HTTP/1.1\r\n" HOST "Cache-Control: 1\r\n"
+	    "Connection: cookie, x-forwarded-for, content-type, cache-control\r\n\r\n"),
+	    "GET [a] / none keep (Cache-Control) (Connection)" },
 };
 
 static void
@@ -263,6 +261,33 @@ static const struct refusal refused_requests[] = {
 	{ TG_HTTP_BAD, M("GET ftp://a/ HTTP/1.1\r\n" HOST "\r\n") },
 	{ TG_HTTP_BAD, M("GET http:/a/ HTTP/1.1\r\n" HOST "\r\n") },
 	{ TG_HTTP_BAD, M("GET http://a\\b/ HTTP/1.1\r\n" HOST "\r\n") },
+	/* Connection must not take away what others are to see */
+	{ TG_HTTP_BAD, M("GET / HTTP/1.1\r\n" HOST "Connection: Host\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST "Cookie: 1\r\nConnection: close, cookie\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST
+	      "Connection: x-forwarded-for\r\nX-Forwarded-For: 1\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST "X-Real-IP: 1\r\nConnection: X-Real-IP\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST "Authorization: 1\r\nConnection: authorization\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST "Via: 1\r\nConnection: a\r\nConnection: via\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("GET / HTTP/1.1\r\n" HOST "Forwarded: 1\r\nConnection: forwarded\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("OPTIONS / HTTP/1.1\r\n" HOST
+	      "Max-Forwards: 1\r\nConnection: max-forwards\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("POST / HTTP/1.1\r\n" HOST
+	      "Content-Length: 5\r\nConnection: content-length\r\n\r\n") },
+	{ TG_HTTP_BAD,
+	    M("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nExpect: 100-continue\r\n"
+	      "Connection: expect\r\n\r\n") },
+	/* TRACE has no content */
+	{ TG_HTTP_BAD, M("TRACE / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n") },
+	{ TG_HTTP_BAD, M("TRACE / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n") },
 /* framing */
 #define POST "POST / HTTP/1.1\r\n" HOST
 	{ TG_HTTP_BAD, M(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n") },
@@ -349,9 +374,15 @@ static const struct response responses[] = {
 	{ M("HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n"), TG_METHOD_GET,
 	    "304 [Not Modified] none+length keep (Content-Length)" },
 	{ M("HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n"), TG_METHOD_GET,
+	    "204 [No Content] none end (Content-Length)" },
+	{ M("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"), TG_METHOD_GET,
 	    "204 [No Content] none keep (Content-Length)" },
 	{ M("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n"), TG_METHOD_GET,
-	    "204 [No Content] none keep (Transfer-Encoding)" },
+	    "204 [No Content] none end (Transfer-Encoding)" },
+	{ M("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nSet-Cookie: a\r\nVia: b\r\n"
+	    "Connection: set-cookie, Via\r\n\r\n"),
+	    TG_METHOD_GET,
+	    "200 [OK] length=1 keep (Content-Length) (Set-Cookie) (Via) (Connection)" },
 	{ M("HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\n"), TG_METHOD_GET,
 	    "100 [Continue] none keep (Content-Length)" },
 	{ M("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),

@@ -107,6 +107,20 @@ on_signal(uv_signal_t *handle, int number)
 		end_within(guard, ++guard->interrupts > 1 ? 0 : AT_ONCE_MS);
 }
 
+/* As in control.c; after this nobody listens for them, and what is left of the end is short. */
+static void
+stop_signals(struct tg_guard *guard)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	uv_close((uv_handle_t *)&guard->signals[0], NULL);
+	uv_close((uv_handle_t *)&guard->signals[1], NULL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+}
+
 static void
 on_wake(uv_async_t *async)
 {
@@ -118,8 +132,7 @@ on_wake(uv_async_t *async)
 		return;
 	uv_close((uv_handle_t *)&guard->look, NULL);
 	uv_close((uv_handle_t *)&guard->last, NULL);
-	uv_close((uv_handle_t *)&guard->signals[0], NULL);
-	uv_close((uv_handle_t *)&guard->signals[1], NULL);
+	stop_signals(guard);
 	uv_close((uv_handle_t *)&guard->wake, NULL);
 }
 

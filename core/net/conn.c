@@ -1,8 +1,10 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -377,6 +379,19 @@ tg_conn_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count)
 			return 0;
 	}
 	return queue_write(conn, (struct rest){ parts, count, (size_t)written });
+}
+
+uint64_t
+tg_conn_untaken(const struct tg_conn *conn)
+{
+	uint64_t untaken = uv_stream_get_write_queue_size(&conn->uv.stream);
+	uv_os_fd_t fd;
+	int kernel = 0;
+
+	if (uv_fileno(&conn->uv.handle, &fd) == 0 && ioctl(fd, SIOCOUTQ, &kernel) == 0 &&
+	    kernel > 0)
+		untaken += (uint64_t)kernel;
+	return untaken;
 }
 
 void

@@ -89,6 +89,9 @@ tg_conn_drained(const struct tg_conn *conn)
 	return conn->queued == 0;
 }
 
+/* The bytes that the peer has not taken yet: queued here, or in the kernel. One system call. */
+uint64_t tg_conn_untaken(const struct tg_conn *conn);
+
 /* End our side; the queue must be drained. The peer may still send. */
 void tg_conn_shutdown(struct tg_conn *conn);
 

@@ -16,7 +16,7 @@ enum {
 	 * only writing would tell. An answer that begins soon is still delivered, all of it; a slow
 	 * request is cancelled. */
 	HALF_CLOSED_MS = 500,
-	/* So many body bytes count as progress: fewer within the timeout is a slow attack. */
+	/* So many bytes of a body count as progress: fewer within the timeout is a slow attack. */
 	PROGRESS_BYTES = 1024,
 };
 
@@ -139,8 +139,23 @@ tg_client_watch(struct tg_client *client)
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
 	} else if (!tg_timer_active(&client->timer) || client->progress >= PROGRESS_BYTES) {
 		client->progress = 0;
+		client->untaken =
+		    tg_conn_drained(&client->conn) ? 0 : tg_conn_untaken(&client->conn);
 		start_timer(client, req->listener->options.client_ms);
 	}
+}
+
+/* Has it taken some of the answer since the timer was started? Then the timer is started anew. */
+static bool
+moves(struct tg_client *client)
+{
+	uint64_t before = client->untaken;
+
+	client->untaken = tg_conn_untaken(&client->conn);
+	if (client->untaken + PROGRESS_BYTES > before)
+		return false;
+	start_timer(client, client->req->listener->options.client_ms);
+	return true;
 }
 
 /* The ending of a request whose client went away in this phase. */
@@ -217,7 +232,7 @@ on_timer(struct tg_timer *timer)
 		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT : TG_END_NO_REQUEST);
 	else if (tg_conn_drained(&client->conn))
 		tg_req_end(req, TG_END_BODY_TIMEOUT);
-	else
+	else if (!moves(client))
 		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
 }
 

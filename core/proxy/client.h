@@ -49,6 +49,7 @@ struct tg_client {
 	struct tg_timer timer; /* keep-alive, head, body, slow reader, linger */
 	uint64_t accepted;     /* ms of the loop's clock */
 	uint32_t progress;     /* body bytes since the timer was last started */
+	uint64_t untaken;      /* bytes of the answer that it had not taken then */
 	uint16_t peer_port;
 	char ip[INET6_ADDRSTRLEN]; /* text, or "unix" */
 	struct tg_conn conn;

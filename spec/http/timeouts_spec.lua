@@ -122,6 +122,41 @@ describe("a client that does not read", function()
     end)
 end)
 
+describe("a client that reads slowly", function()
+    -- An answer far larger than what the kernel holds, read in pieces; the whole of it takes many times
+    -- as long as the time that a client has.
+    local PIECE, PIECES = 32 * 1024, 60
+
+    local function large(conn)
+        conn:send "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+        local piece = ("x"):rep(65536)
+        repeat until not conn:send(piece)
+    end
+
+    it("but moves is left alone", function()
+        local gate = tidegate { servers = { origin { handler = large } },
+            listen = { timeout = { client = ("%dms"):format(300 * h.scale) } } }
+        local client, other = raw(gate, { receive_buffer = 4096 }), raw(gate)
+        client:send(request_text {})
+        for _ = 1, PIECES do
+            client:read(PIECE)
+            assert.is_true(other:quiet(0.05))
+        end
+        client:close()
+        ending(gate, "client_gone_data")
+    end)
+
+    it("and takes nearly nothing in all that time is closed", function()
+        local server = origin { handler = large }
+        local gate = tidegate { servers = { server },
+            listen = { timeout = { client = ("%dms"):format(300 * h.scale) } } }
+        local client = raw(gate, { receive_buffer = 4096 })
+        client:send(request_text {})
+        client:read(100)
+        ending(gate, "client_timeout")
+    end)
+end)
+
 describe("a server", function()
     it("that says nothing gets the client a 504", function()
         local server = origin { on_accept = "hang" }

@@ -23,8 +23,8 @@ enum { EXCHANGE_REQUESTS = 64, ID_BASE = 100 };
 
 /* What the engine made of one request. */
 struct exchange_request {
-	const struct tg_client *client;
 	uint8_t method; /* enum tg_method */
+	bool routed;    /* it has an id: ID_BASE and its place */
 	bool ended;
 	int32_t end;      /* enum tg_end */
 	int64_t bytes_in; /* of its body */
@@ -41,7 +41,7 @@ struct exchange {
 	char folder[40];
 	int listener; /* of our server, in that folder */
 	struct exchange_request requests[EXCHANGE_REQUESTS];
-	unsigned count; /* requests that were routed; the id of the first is ID_BASE */
+	unsigned count; /* of these, in the order of their clients */
 	void (*on_response)(struct tg_req *req, int id);
 };
 
@@ -71,8 +71,8 @@ exchange_route(struct tg_req *req)
 	if (tg_head_set(&req->in, TG_STR("X-Id"), tg_str_of(id)) != 0)
 		return TG_HOOK_FAILED;
 	exchange.requests[exchange.count++] = (struct exchange_request){
-		.client = req->client,
 		.method = req->in.method_id,
+		.routed = true,
 	};
 	req->view.backend = 0;
 	return TG_HOOK_DONE;
@@ -99,13 +99,18 @@ exchange_retry(struct tg_req *req, enum tg_end failure)
 	return TG_HOOK_DONE;
 }
 
+/* What was answered, or refused, before it was routed is entered here. */
 static void
 exchange_finish(struct tg_req *req)
 {
-	int id = exchange_id(&req->in) - ID_BASE;
+	int id = req->backend != NULL ? exchange_id(&req->in) - ID_BASE : (int)exchange.count;
 
-	if (req->backend == NULL || id < 0 || id >= (int)exchange.count)
-		return; /* it was never routed: the X-Id is the client's own */
+	if (id < 0 || id > (int)exchange.count || id >= EXCHANGE_REQUESTS)
+		return;
+	if (id == (int)exchange.count)
+		exchange.requests[exchange.count++] = (struct exchange_request){
+			.method = req->in.method_id,
+		};
 	exchange.requests[id].ended = true;
 	exchange.requests[id].end = req->view.end;
 	exchange.requests[id].bytes_in = req->view.bytes_in;

@@ -309,52 +309,55 @@ speak(struct client *client, struct part part, int flags)
 	}
 }
 
-/* The answers that a client has got are those to its requests, in their order; the last may be our
- * own to what was no request, and only the last may be cut. */
+/* Did the engine see it end, and well? */
+static bool
+ended_well(const struct exchange_request *request)
+{
+	return request->ended && (request->end == TG_END_OK || request->end == TG_END_ANSWERED);
+}
+
+/* The answers that a client has got are those to its requests, in their order, and only the last may
+ * be cut. */
 static void
 judge_answers(const struct client *client)
 {
-	unsigned request = client->first, count = exchange.count;
+	unsigned at_request = client->first;
 	size_t at = 0, from, len;
 	struct strict message;
 
 	while (at < client->len) {
-		bool routed = request < count;
-		bool head = routed && exchange.requests[request].method == TG_METHOD_HEAD;
-		enum strict_result result =
-		    strict_read(&message, client->got + at, client->len - at, true, head);
+		const struct exchange_request *request = &exchange.requests[at_request];
+		enum strict_result result;
 		const char *id;
 
+		if (at_request == EXCHANGE_REQUESTS)
+			return;
+		MUST(at_request < exchange.count);
+		result = strict_read(&message, client->got + at, client->len - at, true,
+		    request->method == TG_METHOD_HEAD);
 		MUST(result != STRICT_BAD);
-		if (message.head == 0 && result == STRICT_MORE) {
-			MUST(!routed || !exchange.requests[request].ended ||
-			    exchange.requests[request].end != TG_END_OK);
+		if (message.head == 0) {
+			MUST(!ended_well(request));
 			return;
 		}
 		if (message.status < 200) {
-			MUST(routed && message.status != 101);
+			MUST(request->routed && message.status != 101);
 			at += message.used;
 			continue;
 		}
 		from = 0;
 		id = strict_next(&message, "X-Answers", &from, &len);
-		if (id != NULL)
-			MUST(routed && len == ID_LEN && atoi(id) == (int)(ID_BASE + request));
-		from = 0;
 		MUST(strict_count(&message, "X-Answers") <= 1 &&
 		    strict_count(&message, "Date") >= 1);
-		if (result == STRICT_MORE || message.until_close) {
-			/* cut, or its end is that of the connection */
-			if (result == STRICT_MORE || !client->ended)
-				MUST(!routed || !exchange.requests[request].ended ||
-				    (exchange.requests[request].end != TG_END_OK &&
-				        exchange.requests[request].end != TG_END_ANSWERED));
+		if (id != NULL)
+			MUST(request->routed && len == ID_LEN &&
+			    atoi(id) == (int)(ID_BASE + at_request));
+		if (result == STRICT_MORE || (message.until_close && !client->ended)) {
+			MUST(!ended_well(request));
 			return;
 		}
 		at += message.used;
-		if (!routed)
-			MUST(at == client->len && message.status >= 200);
-		request++;
+		at_request++;
 	}
 }
 

@@ -354,6 +354,11 @@ on_interval(struct tg_timer *link)
 	struct tg_vm *vm = timer->vm;
 	enum tg_hook_result result;
 
+	/* A check that an older configuration has begun: it takes longer than the interval. */
+	if (timer->server != NULL && timer->server->health.running) {
+		tg_loop_timer_start(vm->loop, link, (uint64_t)timer->ms);
+		return;
+	}
 	vm->call.timer = timer->index;
 	timer->running = true;
 	if (timer->server != NULL)

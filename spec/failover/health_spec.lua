@@ -250,6 +250,7 @@ describe("a reload", function()
         local gate = tidegate(config)
         h.wait_until(function() return a.asked == 1 end, "no check")
         for _ = 1, 5 do assert.equal(0, gate:reload(config).status) end
+        h.settles(function() return a.asked end, 0.3) -- of several intervals
         assert.equal(0, checks_of(gate, "a").total)
         assert.equal(1, a.asked)
         a.answer = 500

@@ -9,7 +9,7 @@ local function config(version)
     return ([[
 local tide = require "tidegate"
 local web = tide.backend("web", {
-  check = { "http", interval = "100ms" },
+  check = { "http", interval = "100ms", timeout = "10s" },
   servers = { { "a", "${a}" }, { "b", "${b}" } },
 })
 tide.listen("${listen}", {

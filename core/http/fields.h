@@ -12,7 +12,4 @@ bool tg_field_is_hop(enum tg_field_id id, struct tg_str name);
 TG_MUST_USE struct tg_field *tg_head_append(struct tg_head *head);
 int tg_head_append_error(const struct tg_head *head);
 
-/* Split a valid host[:port]. *port is -1 where none is given; an empty one counts as none. */
-struct tg_str tg_host_split(struct tg_str host, int *port);
-
 #endif

@@ -61,9 +61,10 @@ port_of(struct tg_str digits)
 	return port;
 }
 
-/* A colon that is not followed by digits stays in the name, where it is refused. */
-struct tg_str
-tg_host_split(struct tg_str host, int *port)
+/* Without the port: -1 where none is given, or an empty one. A colon that is not followed by digits
+ * stays in the name, where it is refused. */
+static struct tg_str
+split(struct tg_str host, int *port)
 {
 	size_t len = host.len;
 
@@ -84,7 +85,7 @@ tg_host_valid(struct tg_str host)
 
 	if (host.len == 0)
 		return false;
-	name = tg_host_split(host, &port);
+	name = split(host, &port);
 	if (port == -2 || name.len == 0)
 		return false;
 	if (name.ptr[0] != '[')

@@ -13,12 +13,15 @@
 enum { SLACK = 512 }; /* room for the next piece of a head that did not come whole */
 
 /* A name is complete, so there is one field more. Only here, and not where the field begins, does
- * the place in the stream not depend on how the bytes arrive. */
+ * the place in the stream not depend on how the bytes arrive.
+ * No field is special to llhttp: what Content-Length and the others mean is judged by us, and 8.1.0
+ * refuses a tab behind a length. */
 static int
 on_name_complete(llhttp_t *parser)
 {
 	struct tg_http1 *http = tg_container_of(parser, struct tg_http1, parser);
 
+	parser->header_state = 0;
 	if (http->head->count <= http->limits->fields)
 		return 0;
 	http->error = TG_HTTP_TOO_LARGE;
@@ -201,6 +204,7 @@ read_method(struct tg_http1 *http)
 	*method = (struct tg_str){ http->bytes, http->mark };
 	if (http->mark == 0 || http->bytes[http->mark] != ' ')
 		return TG_HTTP_BAD;
+	http->head->method_id = (uint8_t)tg_http1_method_id(*method);
 	if (tg_str_eq(*method, TG_STR("PRI"))) /* the preface of HTTP/2 (RFC 9113 §3.4) */
 		return TG_HTTP_BAD;
 	http->mark++;

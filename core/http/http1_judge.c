@@ -6,7 +6,7 @@
 #include "http/fields.h"
 #include "http/http1_private.h"
 
-enum { OPTIONS_MAX = 64 }; /* of Connection: each is looked for among all fields */
+enum { OPTIONS_MAX = 256 }; /* of Connection: each is looked for among all fields */
 
 struct survey {
 	const struct tg_field *host, *length; /* the last one; NULL: none */
@@ -79,29 +79,24 @@ survey_field(struct survey *seen, struct tg_field *field, unsigned minor)
 }
 
 /* Connection lets a sender have any field dropped, and must not name those that are meant for
- * all recipients (RFC 9110 §7.6.1). A client that does so wants the server to see another request
- * than we did, or to miss what an earlier proxy wrote. Of these it may name none that is there: what
- * the engine decides by, what says who asks, and what says what the body is. */
+ * all recipients (RFC 9110 §7.6.1). Most of these are the client's own affair. Not so what the engine
+ * decides by, and what earlier proxies have said of the client: who names these wants to be taken for
+ * another. */
 static bool
 may_be_named(const struct tg_field *field)
 {
-	static const struct tg_str kept[] = { TG_STR("authorization"), TG_STR("forwarded"),
-		TG_STR("max-forwards"), TG_STR("via"), TG_STR("x-real-ip") };
-	static const struct tg_str kept_prefixes[] = { TG_STR("content-"), TG_STR("x-forwarded-") };
+	static const struct tg_str kept[] = { TG_STR("forwarded"), TG_STR("max-forwards"),
+		TG_STR("via"), TG_STR("x-real-ip") };
+	static const struct tg_str prefix = TG_STR("x-forwarded-");
 
-	if (field->id == TG_FIELD_HOST || field->id == TG_FIELD_COOKIE ||
-	    field->id == TG_FIELD_EXPECT)
+	if (field->id == TG_FIELD_HOST || field->id == TG_FIELD_EXPECT)
 		return false;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (tg_str_ieq(field->name, kept[i]))
 			return false;
 	}
-	for (size_t i = 0; i < sizeof(kept_prefixes) / sizeof(kept_prefixes[0]); i++) {
-		if (field->name.len > kept_prefixes[i].len &&
-		    strncasecmp(field->name.ptr, kept_prefixes[i].ptr, kept_prefixes[i].len) == 0)
-			return false;
-	}
-	return true;
+	return field->name.len <= prefix.len ||
+	    strncasecmp(field->name.ptr, prefix.ptr, prefix.len) != 0;
 }
 
 /* Mark the fields that a Connection field names. False: it names one that it must not. */

@@ -48,8 +48,11 @@ TG_MUST_USE int tg_http1_check(
 TG_MUST_USE int tg_http1_judge_request(struct tg_head *head);
 TG_MUST_USE int tg_http1_judge_response(struct tg_head *head, bool no_body);
 
-/* target, Host and method of a request into host, path, query and method_id; `field` is the
- * only Host field or NULL. 0 or enum tg_http_error. */
+/* The method, one of those whose meaning the engine needs. It is not empty. */
+enum tg_method tg_http1_method_id(struct tg_str method);
+
+/* target and Host of a request into host, path and query; `field` is the only Host field or NULL. 0 or
+ * enum tg_http_error. */
 TG_MUST_USE int tg_http1_judge_target(struct tg_head *head, const struct tg_field *field);
 
 /* tg_http1_body for a chunked one. */

@@ -3,8 +3,8 @@
 #include "http/fields.h"
 #include "http/http1_private.h"
 
-static enum tg_method
-method_id(struct tg_str method)
+enum tg_method
+tg_http1_method_id(struct tg_str method)
 {
 #define TRY(literal, id)                                                                           \
 	if (memcmp(method.ptr, literal, sizeof(literal) - 1) == 0)                                 \
@@ -46,47 +46,30 @@ split(struct tg_head *head, const char *at, const char *end)
 		head->query = (struct tg_str){ mark + 1, (size_t)(end - mark - 1) };
 }
 
-/* The same host, where a port that is not given is `standard`? */
-static bool
-same_host(struct tg_str a, struct tg_str b, int standard)
-{
-	int port_a, port_b;
-
-	a = tg_host_split(a, &port_a);
-	b = tg_host_split(b, &port_b);
-	return tg_str_ieq(a, b) &&
-	    (port_a < 0 ? standard : port_a) == (port_b < 0 ? standard : port_b);
-}
-
 static bool
 starts(struct tg_str target, struct tg_str scheme)
 {
 	return target.len >= scheme.len && strncasecmp(target.ptr, scheme.ptr, scheme.len) == 0;
 }
 
-/* absolute-form: its authority is the host, and a Host field must say the same. (An intermediary
- * MUST ignore the field then, RFC 9112 §3.2.2; but who sends two hosts wants them read by two
- * readers.) User information is in no valid host: it is how one host looks like another. */
+/* absolute-form: its authority is the host, whatever Host says (RFC 9112 §3.2.2). User information is
+ * in no valid host: it is how one host looks like another. */
 static int
 judge_absolute(struct tg_head *head)
 {
 	const char *at, *authority, *end = head->target.ptr + head->target.len;
-	struct tg_str host, named = head->host;
-	int standard;
+	struct tg_str host;
 
 	if (starts(head->target, TG_STR("http://")))
-		standard = 80;
+		authority = head->target.ptr + 7;
 	else if (starts(head->target, TG_STR("https://")))
-		standard = 443;
+		authority = head->target.ptr + 8;
 	else
 		return TG_HTTP_BAD;
-	authority = head->target.ptr + (standard == 80 ? 7 : 8);
 	for (at = authority; at < end && *at != '/' && *at != '?'; at++)
 		;
 	host = (struct tg_str){ authority, (size_t)(at - authority) };
 	if (!tg_host_valid(host))
-		return TG_HTTP_BAD;
-	if (named.ptr != NULL && !same_host(host, named, standard))
 		return TG_HTTP_BAD;
 	head->host = host;
 	split(head, at, end);
@@ -115,7 +98,6 @@ tg_http1_judge_target(struct tg_head *head, const struct tg_field *field)
 {
 	struct tg_str target = head->target;
 
-	head->method_id = (uint8_t)method_id(head->method);
 	if (judge_host(head, field) != 0)
 		return TG_HTTP_BAD;
 	if (head->method_id == TG_METHOD_CONNECT)

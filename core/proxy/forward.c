@@ -9,7 +9,7 @@ enum { HOPS_MOST = 1000, DATE_TEXT = 40 };
 
 /* --- Max-Forwards ------------------------------------------------------------------------- */
 
-/* The number of hops that are left; -1: there is no limit, -2: it is no number. More than so many
+/* The number of hops that are left; -1: there is no limit, -2: it is no number, or two. More than so many
  * is as good as so many. */
 static int
 hops_left(const struct tg_head *head)
@@ -19,7 +19,7 @@ hops_left(const struct tg_head *head)
 
 	if (field == NULL)
 		return -1;
-	if (field->value.len == 0)
+	if (field->value.len == 0 || tg_head_find(head, TG_STR("Max-Forwards"), field) != NULL)
 		return -2;
 	for (size_t i = 0; i < field->value.len; i++) {
 		char digit = field->value.ptr[i];

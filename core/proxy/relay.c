@@ -147,6 +147,18 @@ tg_relay_flush_response(struct tg_req *req)
 		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
 }
 
+/* The body is malformed. As long as the head waits to be sent there can be another answer. */
+static void
+refuse_response(struct tg_req *req)
+{
+	bool unsent = req->unsent_out.len > 0;
+
+	req->unsent_out.len = 0;
+	if (unsent)
+		req->head_sent = false;
+	tg_req_end(req, unsent ? TG_END_BAD_RESPONSE : TG_END_BAD_RESPONSE_BODY);
+}
+
 size_t
 tg_relay_response(struct tg_req *req, char *data, size_t len)
 {
@@ -158,7 +170,7 @@ tg_relay_response(struct tg_req *req, char *data, size_t len)
 	int done = tg_http1_body(&req->out_codec, data, len, &used, &body);
 
 	if (done < 0) {
-		tg_req_end(req, TG_END_BAD_RESPONSE_BODY);
+		refuse_response(req);
 		return len;
 	}
 	if (req->unsent_out.len > 0)

@@ -64,6 +64,16 @@ describe("a body in chunks with", function()
     end
 end)
 
+describe("a body whose first chunk is malformed", function()
+    it("and that comes with its head is a 502", function()
+        local gate = tidegate { servers = { saying(OK .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n") } }
+        local res = get(gate, "/")
+        assert.equal(502, res.status)
+        assert.is_true(res.complete)
+        assert.equal(1, gate:stats().endings.bad_response)
+    end)
+end)
+
 describe("a server that says more than it should", function()
     it("behind an answer with a length does not reach the next client with it", function()
         local server = saying(OK .. "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")

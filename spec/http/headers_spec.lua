@@ -68,7 +68,7 @@ describe("the head of a request", function()
         local trace = request(gate, { method = "TRACE", headers = headers })
         assert.equal(405, trace.status)
         assert.matches("GET", trace.headers.allow)
-        for _, bad in ipairs { "-1", "1x", "0x5", "1, 2" } do
+        for _, bad in ipairs { "-1", "1x", "0x5", "1, 2", "5\r\nMax-Forwards: 0" } do
             assert.equal(400, request(gate, { method = "OPTIONS", headers = { ["Max-Forwards"] = bad } }).status)
         end
         assert.equal(0, server.requests)
@@ -90,21 +90,22 @@ describe("the head of a request", function()
         assert.equal("2", headers["X-Other"])
     end)
 
-    it("cannot lose what is for all by naming it in Connection, and a server can", function()
+    it("cannot lose what proxies have said by naming it in Connection, and a server can", function()
         local server = origin { headers = {
             Connection = "Set-Cookie, X-Mine", ["Set-Cookie"] = "a=1", ["X-Mine"] = "1",
         } }
         local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
 
-        for name, value in pairs { Host = "example.com", Cookie = "a=1", ["X-Forwarded-For"] = "10.0.0.1",
-            Authorization = "Basic eDp5", ["Content-Type"] = "text/plain", Via = "1.1 before" } do
+        for name, value in pairs { Host = "example.com", ["X-Forwarded-For"] = "10.0.0.1", Via = "1.1 before",
+            ["X-Real-IP"] = "10.0.0.1", Forwarded = "for=10.0.0.1" } do
             local headers = { Connection = name }
             if name ~= "Host" then headers[name] = value end
             assert.equal(400, get(gate, "/", { headers = headers }).status, name)
         end
         assert.equal(0, server.requests)
 
-        local response = get(gate, "/", { headers = { Connection = "X-Forwarded-For, Cookie" } }) -- none is there
+        local response = get(gate, "/", { headers = { Connection = "X-Forwarded-For, Cookie", Cookie = "a=1" } })
+        assert.is_nil(server.seen[1].headers.cookie)
         assert.equal("127.0.0.1", server.seen[1].headers["x-forwarded-for"])
         assert.is_nil(response.headers["set-cookie"])
         assert.is_nil(response.headers["x-mine"])
@@ -120,6 +121,10 @@ describe("the head of a request", function()
         assert.equal(200, client:read_response().status)
         assert.equal("/path?q", server.seen[1].target)
         assert.equal("example.com", server.seen[1].headers.host)
+
+        client:send "GET http://example.org:81/ HTTP/1.1\r\nHost: example.com\r\n\r\n" -- the target wins
+        assert.equal(200, client:read_response().status)
+        assert.equal("example.org:81", server.seen[2].headers.host)
     end)
 
     it("of OPTIONS * keeps its target", function()

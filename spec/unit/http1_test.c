@@ -119,6 +119,8 @@ static const struct meaning requests[] = {
 	    "GET [a] / none keep V=a \t b\x80\xff" },
 	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"),
 	    "POST [a] / length=5 keep (Content-Length)" },
+	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length:\t 5 \t\r\n\r\n"),
+	    "POST [a] / length=5 keep (Content-Length)" },
 	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"),
 	    "POST [a] / none+length keep (Content-Length)" },
 	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n"),
@@ -132,6 +134,9 @@ static const struct meaning requests[] = {
 	{ M("GET http://b.c/p?q HTTP/1.1\r\nHost: B.C\r\n\r\n"), "GET [b.c] /p?q none keep" },
 	{ M("GET http://b.c HTTP/1.1\r\nHost: b.c:80\r\n\r\n"), "GET [b.c] / none keep" },
 	{ M("GET HTTPS://b.c:443?q HTTP/1.1\r\nHost: b.c\r\n\r\n"), "GET [b.c:443] /?q none keep" },
+	{ M("GET http://b/ HTTP/1.1\r\n" HOST "\r\n"), "GET [b] / none keep" },
+	{ M("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n"), "GET [a] / none keep" },
+	{ M("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n"), "GET [a] / none keep" },
 	{ M("GET http://[::1]:81/ HTTP/1.0\r\n\r\n"), "GET [[::1]:81] / none end" },
 	{ M("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS [a] * none keep" },
 	{ M("OPTIONS http://a HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS [a] * none keep" },
@@ -149,9 +154,11 @@ static const struct meaning requests[] = {
 	{ M("GET / HTTP/1.1\r\n" HOST
 	    "X-A: 1\r\nx-b: 2\r\nConnection: x-a , X-B,\r\nX-C: 3\r\n\r\n"),
 	    "GET [a] / none keep (X-A) (x-b) (Connection) X-C=3" },
-	{ M("GET / HTTP/1.1\r\n" HOST "Cache-Control: 1\r\n"
-	    "Connection: cookie, x-forwarded-for, content-type, cache-control\r\n\r\n"),
-	    "GET [a] / none keep (Cache-Control) (Connection)" },
+	{ M("GET / HTTP/1.1\r\n" HOST "Cookie: 1\r\nAuthorization: 2\r\n"
+	    "Connection: cookie, x-forwarded-for, AUTHORIZATION\r\nX-A: 1\r\n\r\n"),
+	    "GET [a] / none keep (Cookie) (Authorization) (Connection) X-A=1" },
+	{ M("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nConnection: content-length\r\n\r\n"),
+	    "POST [a] / length=5 keep (Content-Length) (Connection)" },
 };
 
 static void
@@ -250,10 +257,7 @@ static const struct refusal refused_requests[] = {
 	{ TG_HTTP_BAD, M("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n") },
 	{ TG_HTTP_BAD, M("GET / HTTP/1.0\r\nHost: a, b:x\r\n\r\n") },
 	{ TG_HTTP_BAD, M("GET http://b/ HTTP/1.1\r\n\r\n") },
-	{ TG_HTTP_BAD, M("GET http://b/ HTTP/1.1\r\n" HOST "\r\n") },
-	{ TG_HTTP_BAD, M("GET http://a:81/ HTTP/1.1\r\n" HOST "\r\n") },
-	{ TG_HTTP_BAD, M("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n") },
-	{ TG_HTTP_BAD, M("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n") },
+	{ TG_HTTP_BAD, M("GET http://b/ HTTP/1.1\r\nHost: b c\r\n\r\n") },
 	{ TG_HTTP_BAD, M("GET http:///p HTTP/1.1\r\nHost:\r\n\r\n") },
 	{ TG_HTTP_BAD, M("GET http://u@a/ HTTP/1.1\r\n" HOST "\r\n") },
 	{ TG_HTTP_BAD, M("GET http://b@a/ HTTP/1.1\r\n" HOST "\r\n") },
@@ -264,14 +268,10 @@ static const struct refusal refused_requests[] = {
 	/* Connection must not take away what others are to see */
 	{ TG_HTTP_BAD, M("GET / HTTP/1.1\r\n" HOST "Connection: Host\r\n\r\n") },
 	{ TG_HTTP_BAD,
-	    M("GET / HTTP/1.1\r\n" HOST "Cookie: 1\r\nConnection: close, cookie\r\n\r\n") },
-	{ TG_HTTP_BAD,
 	    M("GET / HTTP/1.1\r\n" HOST
 	      "Connection: x-forwarded-for\r\nX-Forwarded-For: 1\r\n\r\n") },
 	{ TG_HTTP_BAD,
 	    M("GET / HTTP/1.1\r\n" HOST "X-Real-IP: 1\r\nConnection: X-Real-IP\r\n\r\n") },
-	{ TG_HTTP_BAD,
-	    M("GET / HTTP/1.1\r\n" HOST "Authorization: 1\r\nConnection: authorization\r\n\r\n") },
 	{ TG_HTTP_BAD,
 	    M("GET / HTTP/1.1\r\n" HOST "Via: 1\r\nConnection: a\r\nConnection: via\r\n\r\n") },
 	{ TG_HTTP_BAD,
@@ -279,9 +279,6 @@ static const struct refusal refused_requests[] = {
 	{ TG_HTTP_BAD,
 	    M("OPTIONS / HTTP/1.1\r\n" HOST
 	      "Max-Forwards: 1\r\nConnection: max-forwards\r\n\r\n") },
-	{ TG_HTTP_BAD,
-	    M("POST / HTTP/1.1\r\n" HOST
-	      "Content-Length: 5\r\nConnection: content-length\r\n\r\n") },
 	{ TG_HTTP_BAD,
 	    M("POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nExpect: 100-continue\r\n"
 	      "Connection: expect\r\n\r\n") },

@@ -18,8 +18,8 @@ function M:phase(name)
     process.tell(self.child, name .. "\n")
 end
 
---- No more requests; waits for the last answers. Returns the phases, in order and by name, and the
---- failures: { phase =, at = (seconds since the epoch), kind =, status = }.
+--- No more requests; waits for the last answers. Returns the phases, in order and by name, times in
+--- ms, and the failures: { phase =, at = (seconds since the epoch), kind =, status = }.
 function M:finish()
     process.close_stdin(self.child)
     local ended = process.await(self.child, 30, function() return not process.alive(self.child) end)
@@ -30,6 +30,7 @@ function M:finish()
             failures[#failures + 1] = { phase = phase, at = ms / 1000, kind = kind, status = tonumber(status) }
         elseif line:sub(1, 1) == "{" then
             local figures = cjson.decode(line)
+            for _, key in ipairs { "p50", "p99", "max" } do figures[key] = figures[key] / 1000 end
             phases[#phases + 1], phases[figures.phase] = figures, figures
         end
     end

@@ -36,4 +36,22 @@ function M.start(peer, bench, workload, origin)
     return nil, peer.name .. " did not start: " .. process.last_line(site.child), true
 end
 
+--- One peer after the other, each alone: `measure(site)` gives its row, or nil and what went wrong.
+--- The rows, and the notes on those that have none.
+function M.one_by_one(bench, workload, origin, measure)
+    local rows, notes = {}, {}
+    for _, peer in ipairs(bench.peers) do
+        local site, why, failed = M.start(peer, bench, workload, origin)
+        if site then
+            rows[#rows + 1], why = measure(site)
+            if why then bench.note(notes, peer.name .. " " .. why, true) end
+            process.stop(site.child)
+            bench.progress(("%s: %s"):format(workload.name, peer.name))
+        else
+            bench.note(notes, why, failed)
+        end
+    end
+    return rows, notes
+end
+
 return M

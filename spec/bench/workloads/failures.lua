@@ -61,7 +61,6 @@ local function rows_of(site, method, figures, rows)
     for _, name in ipairs(ORDER) do
         local row = figures[name]
         row.name, row.method = site.peer.name, method
-        for _, key in ipairs { "p50", "p99", "max" } do row[key] = row[key] / 1000 end
         rows[#rows + 1] = row
     end
 end

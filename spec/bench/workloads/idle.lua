@@ -49,18 +49,9 @@ local function measure(site, count)
 end
 
 local function run(bench, workload, origin)
-    local rows, notes = {}, {}
-    for _, peer in ipairs(bench.peers) do
-        local site, why, failed = peers.start(peer, bench, workload, origin)
-        if site then
-            rows[#rows + 1], why = measure(site, bench.idle)
-            if why then bench.note(notes, peer.name .. " " .. why, true) end
-            process.stop(site.child)
-            bench.progress("idle: " .. peer.name)
-        else
-            bench.note(notes, why, failed)
-        end
-    end
+    local rows, notes = peers.one_by_one(bench, workload, origin, function(site)
+        return measure(site, bench.idle)
+    end)
     local how = ("%d clients, one request each; before: after a second of load from 64 others"):format(bench.idle)
     return { columns = COLUMNS, rows = rows, notes = notes, how = how }
 end

@@ -37,7 +37,6 @@ local function measure(site, count, seconds)
     clients:phase "end"
     local phases = clients:finish()
     local row = phases.many
-    for _, key in ipairs { "p50", "p99", "max" } do row[key] = row[key] / 1000 end
     row.rate = row.sent / seconds
     for _, key in ipairs { "sent", "failed", "repeated" } do
         row[key] = phases.start[key] + phases.many[key] + phases["end"][key]
@@ -47,20 +46,12 @@ local function measure(site, count, seconds)
 end
 
 local function run(bench, workload, origin)
-    local rows, notes = {}, {}
     local seconds = 3 * bench.seconds
-    for _, peer in ipairs(bench.peers) do
-        local site, why, failed = peers.start(peer, bench, workload, origin)
-        if site then
-            rows[#rows + 1], why = measure(site, bench.idle, seconds)
-            if why then bench.note(notes, peer.name .. " " .. why, true) end
-            process.stop(site.child)
-            bench.progress("many: " .. peer.name)
-        else
-            bench.note(notes, why, failed)
-        end
-        local row = rows[#rows]
-        if peer.name == "tidegate" and row and row.failed + row.repeated > 0 then
+    local rows, notes = peers.one_by_one(bench, workload, origin, function(site)
+        return measure(site, bench.idle, seconds)
+    end)
+    for _, row in ipairs(rows) do
+        if row.name == "tidegate" and row.failed + row.repeated > 0 then
             bench.note(notes, "tidegate lost requests", true)
         end
     end

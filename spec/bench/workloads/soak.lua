@@ -123,7 +123,6 @@ local function row_of(self, name, clients)
                 failure.kind, failure.status, failure.at - self.began), true)
         end
     end
-    for _, key in ipairs { "p50", "p99", "max" } do row[key] = row[key] / 1000 end
     return row
 end
 

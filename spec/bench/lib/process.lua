@@ -197,6 +197,19 @@ local function tree(pid, pids)
     return pids
 end
 
+-- The sum of `of(pid)` over all processes of a program.
+local function sum(child, of)
+    local total = 0
+    for _, pid in ipairs(tree(child.pid)) do total = total + of(pid) end
+    return total
+end
+
+-- A number that /proc/PID/status has; 0 where the process is gone.
+local function status(pid, field)
+    local text = slurp("/proc/" .. pid .. "/status") or ""
+    return tonumber(text:match(field .. ":%s*(%d+)") or 0)
+end
+
 local function threads_ns(pid)
     local total = 0
     local listing = io.popen("ls /proc/" .. pid .. "/task 2>/dev/null")
@@ -232,31 +245,19 @@ end
 
 --- How many descriptors a program has open, all its processes.
 function M.descriptors(child)
-    local count = 0
-    for _, pid in ipairs(tree(child.pid)) do
-        count = count + #(dirent.dir("/proc/" .. pid .. "/fd") or {}) - 2 -- "." and ".."
-    end
-    return count
+    return sum(child, function(pid)
+        return #(dirent.dir("/proc/" .. pid .. "/fd") or {}) - 2 -- "." and ".."
+    end)
 end
 
 function M.threads(child)
-    local count = 0
-    for _, pid in ipairs(tree(child.pid)) do
-        count = count + tonumber((slurp("/proc/" .. pid .. "/status") or ""):match("Threads:%s*(%d+)") or 0)
-    end
-    return count
+    return sum(child, function(pid) return status(pid, "Threads") end)
 end
 
 --- Resident memory in kB of the processes that do the work: one that only watches over
 --- others (nginx's master) shares nearly all its pages with them and is left out.
 function M.resident_kb(child)
-    local sum = 0
-    for _, pid in ipairs(tree(child.pid)) do
-        if #tree(pid) == 1 then
-            sum = sum + tonumber((slurp("/proc/" .. pid .. "/status") or ""):match("VmRSS:%s*(%d+)") or 0)
-        end
-    end
-    return sum
+    return sum(child, function(pid) return #tree(pid) == 1 and status(pid, "VmRSS") or 0 end)
 end
 
 return M

@@ -6,54 +6,28 @@ local files = require "files"
 local loop = require "loop"
 local process = require "process"
 local sys = require "sys"
-local unistd = require "posix.unistd"
+local webservers = require "webservers"
 
 local M = {}
 M.__index = M
 
-local MODULES = "/usr/lib/apache2/modules/mod_%s.so"
-local LOADED = { "mpm_event", "authz_core", "dir", "headers", "rewrite", "setenvif" }
+local MODULES = { "headers", "rewrite", "setenvif" }
 
 local CONFIG = [[
-ServerRoot ${root}
-ServerName localhost
-Listen 127.0.0.1:${port}
-PidFile ${root}/httpd.pid
-ErrorLog ${root}/error.log
 LogLevel warn
-DefaultRuntimeDir ${root}
 StartServers 1
 ServerLimit 2
 ThreadsPerChild 64
 MaxRequestWorkers 128
 KeepAliveTimeout 5
-MaxKeepAliveRequests 0
 GracefulShutdownTimeout 5
-DocumentRoot ${root}/htdocs
-DirectoryIndex index.html
 EnableSendfile On
-<Directory ${root}/htdocs>
-    Require all granted
-    AllowOverride None
-</Directory>
 Header always set X-Apache ${name}
 RewriteEngine On
 RewriteCond ${root}/broken -f
 RewriteRule .* - [R=500,L]
 ${more}
 ]]
-
-local function configuration(self, more)
-    local lines = {}
-    for i, module in ipairs(LOADED) do
-        lines[i] = ("LoadModule %s_module %s"):format(module, MODULES:format(module))
-    end
-    if unistd.getuid() == 0 then
-        lines[#lines + 1] = "User nobody\nGroup nogroup"
-    end
-    local values = { root = self.root, port = self.port, name = self.name, more = more or "" }
-    return table.concat(lines, "\n") .. "\n" .. CONFIG:gsub("%${(%w+)}", values)
-end
 
 local count = 0
 
@@ -69,7 +43,8 @@ function M.new(options)
     self.address = "127.0.0.1:" .. self.port
     files.mkdir("httpd-" .. name .. "/htdocs")
     self:write("index.html", name .. "\n")
-    files.write(self.root .. "/httpd.conf", configuration(self, options.more))
+    local config = CONFIG:gsub("%${(%w+)}", { root = self.root, name = name, more = options.more or "" })
+    files.write(self.root .. "/httpd.conf", webservers.apache(self.root, self.port, MODULES, config))
     self:start()
     cleanup.add("processes", function() self:kill() end)
     return self
@@ -87,10 +62,9 @@ end
 
 -- Start it (again), and wait until it answers.
 function M:start()
-    self.process = process.start {
-        "/usr/sbin/apache2", "-d", self.root, "-f", self.root .. "/httpd.conf", "-DFOREGROUND",
-        death_signal = 15, -- to its parent process, which then ends the others
-    }
+    local command = webservers.apache_command(self.root)
+    command.death_signal = 15 -- to its parent process, which then ends the others
+    self.process = process.start(command)
     loop.retry(function()
         assert(not self.process:ended(), "httpd ended: " .. self.process.stderr
             .. (files.read(self.root .. "/error.log") or ""))

@@ -6,32 +6,17 @@ local files = require "files"
 local loop = require "loop"
 local process = require "process"
 local sys = require "sys"
-local unistd = require "posix.unistd"
+local webservers = require "webservers"
 
 local M = {}
 
-local CONFIG = [[
-${user}
-daemon off;
-worker_processes 1;
-pid nginx.pid;
-error_log stderr error;
-events { worker_connections 12000; }
-http {
-    access_log off;
-    keepalive_timeout 1h;
-    keepalive_requests 1000000000;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+local CONNECTIONS = 12000
+local SERVER = [[
     server {
-        listen 127.0.0.1:${port} backlog=4096;
+        listen 127.0.0.1:%d backlog=4096;
         add_header X-Id $http_x_id;
-        location / { return 200 "${body}"; }
+        location / { return 200 "%s"; }
     }
-}
 ]]
 
 local count = 0
@@ -40,14 +25,11 @@ function M.new()
     count = count + 1
     local self = { port = sys.free_port(), root = files.mkdir("nginx" .. count) }
     self.address = "127.0.0.1:" .. self.port
-    local values = {
-        port = self.port, body = ("0123456789"):rep(10),
-        user = unistd.getuid() == 0 and "user root root;" or "",
-    }
-    files.write(self.root .. "/nginx.conf", (CONFIG:gsub("%${(%w+)}", values)))
-    self.process = process.start {
-        "nginx", "-e", "stderr", "-p", self.root, "-c", self.root .. "/nginx.conf", death_signal = 15,
-    }
+    local server = SERVER:format(self.port, ("0123456789"):rep(10))
+    files.write(self.root .. "/nginx.conf", webservers.nginx(CONNECTIONS, server))
+    local command = webservers.nginx_command(self.root)
+    command.death_signal = 15 -- to its master, which then ends the worker
+    self.process = process.start(command)
     loop.retry(function()
         assert(not self.process:ended(), "nginx ended: " .. self.process.stderr)
         local ok, res = pcall(client.get, self, "/")

@@ -5,7 +5,7 @@
 -- which load.c sees that an answer belongs to its request.
 local nginx = require "nginx"
 local process = require "process"
-local unistd = require "posix.unistd"
+local webservers = require "webservers"
 
 local M = {}
 
@@ -30,38 +30,17 @@ local function nginx_command(self, clients)
     return nginx.command(self.dir, clients, NGINX:format(self.port, BODY))
 end
 
-local MODULES = "/usr/lib/apache2/modules/mod_%s.so"
-
 local APACHE = [[
-%s
-ServerRoot ${dir}
-ServerName localhost
-Listen 127.0.0.1:${port}
-PidFile ${dir}/httpd.pid
-ErrorLog ${dir}/error.log
-DefaultRuntimeDir ${dir}
 StartServers 2
 ServerLimit 4
 ThreadsPerChild 64
 MaxRequestWorkers 256
-MaxKeepAliveRequests 0
-DocumentRoot ${dir}/htdocs
-DirectoryIndex index.html
-<Directory ${dir}/htdocs>
-    Require all granted
-</Directory>
 Header echo ^X-Id$
 ]]
 
 local function apache_command(self)
-    local lines = {}
-    for i, module in ipairs { "mpm_event", "authz_core", "dir", "headers" } do
-        lines[i] = ("LoadModule %s_module %s"):format(module, MODULES:format(module))
-    end
-    if unistd.geteuid() == 0 then lines[#lines + 1] = "User nobody\nGroup nogroup" end
-    local config = APACHE:format(table.concat(lines, "\n")):gsub("%${(%w+)}", self)
-    process.spit(self.dir .. "/httpd.conf", config)
-    return { "/usr/sbin/apache2", "-d", self.dir, "-f", self.dir .. "/httpd.conf", "-DFOREGROUND" }
+    process.spit(self.dir .. "/httpd.conf", webservers.apache(self.dir, self.port, { "headers" }, APACHE))
+    return webservers.apache_command(self.dir)
 end
 
 local COMMANDS = { nginx = nginx_command, apache = apache_command }

@@ -8,8 +8,7 @@ local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 local apache, tidegate, get, load = h.apache, h.tidegate, h.get, h.load
 
-local missing = netns.missing()
-local it = missing and function(name) pending(("%s: skipped, %s"):format(name, missing)) end or it
+local it = h.it_unless(netns.missing())
 
 local CHECK = { "http", method = "HEAD", path = "/", host = "localhost", rise = 2, fall = 2,
     interval = "100ms", timeout = ("%dms"):format(300 * h.scale) }

@@ -76,26 +76,20 @@ end)
 describe("running out of memory", function()
     it("in a script costs its request", function()
         if h.sanitizer ~= "" then return end -- sanitizers map terabytes
-        local file = h.write("hungry.lua", ([[
+        local gate = h.tidegate([[
 local tide = require "tidegate"
-tide.listen("127.0.0.1:%d", { route = function(req)
+tide.listen("${listen}", { route = function(req)
     if req.path == "/eat" then
         local all = {}
         for i = 1, 1e9 do all[i] = { i } end
     end
     return req:respond(200, "ok")
 end })
-]]):format(h.free_port()))
-        local port = tonumber(h.read(file):match "127.0.0.1:(%d+)")
-        local command = ("exec %s run %s --workers 1 --control %s/c.sock"):format(h.binary, file, h.dir())
-        local gate = h.process { "sh", "-c", "ulimit -v 900000; " .. command }
-        h.wait_until(function() return gate.stderr:find "ready" end, "ready")
+]], { before = { "sh", "-c", 'ulimit -v 900000; exec "$@"', "sh" } })
         for _ = 1, 3 do
-            assert.equal(500, get(port, "/eat").status)
-            assert.equal("ok", get(port, "/").body)
+            assert.equal(500, get(gate, "/eat").status)
+            assert.equal("ok", get(gate, "/").body)
         end
-        assert.match("memory", gate.stderr)
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
+        assert.match("memory", gate:stderr())
     end)
 end)

@@ -6,8 +6,7 @@ local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 local get = h.get
 
-local missing = root.missing()
-local it = missing and function(name) pending(("%s: skipped, %s"):format(name, missing)) end or it
+local it = h.it_unless(root.missing())
 
 -- `listen` is where; `more` comes before it.
 local function config(says, more, listen)
@@ -50,18 +49,11 @@ describe("a process in a chroot", function()
 
     it("has no directory from outside, whatever was left open for it", function()
         h.mkdir "jail"
-        local file = h.write("left.lua", (config("hello"):gsub("${dir}", h.dir())
-            :gsub("${listen}", "127.0.0.1:" .. h.free_port())))
-        local gate = h.process { "sh", "-c", 'exec "$@" 7</', "sh", h.binary, "run", file,
-            "--control", h.dir() .. "/c.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        assert.is_falsy(gate:ended())
-        for fd in posix.files(("/proc/%d/fd"):format(gate.pid)) do
-            local st = fd:find "^%d" and stat.stat(("/proc/%d/fd/%s"):format(gate.pid, fd))
+        local pid = tidegate(config "hello", { before = { "sh", "-c", 'exec "$@" 7</', "sh" } }).process.pid
+        for fd in posix.files(("/proc/%d/fd"):format(pid)) do
+            local st = fd:find "^%d" and stat.stat(("/proc/%d/fd/%s"):format(pid, fd))
             assert.is_true(not st or stat.S_ISDIR(st.st_mode) == 0, fd)
         end
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
     end)
 
     it("warns of servers whose names it will not find", function()
@@ -92,24 +84,15 @@ describe("a process in a chroot", function()
     it("reloads a configuration that lies inside, with the runtime; --watch sees it change", function()
         local jail = h.mkdir "jail"
         furnish(jail)
-        local file, port = jail .. "/etc/site.lua", h.free_port()
         h.mkdir "jail/etc"
-        local function text(says, more)
-            return (config(says, more, "127.0.0.1:" .. port):gsub("${dir}", h.dir()))
-        end
-        h.write(file, text "one")
-        local gate = h.process { h.binary, "run", file, "--watch", "--workers", 1,
-            "--control", h.dir() .. "/c.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        assert.equal("one", get(port, "/").body)
-        assert.falsy(gate.stderr:find "a reload will fail")
-        h.write(file, text("two",
+        local gate = tidegate(config "one", { file = jail .. "/etc/site.lua", args = { "--watch" } })
+        assert.equal("one", get(gate, "/").body)
+        assert.falsy(gate:stderr():find "a reload will fail")
+        gate:configure(config("two",
             'tide.backend("web", { servers = { { "a", "127.0.0.1:1" } }, balance = "leastconn" })'))
-        h.retry(function() return get(port, "/").body == "two" end, "the new configuration")
-        assert.equal(0, h.command("reload", "--control", h.dir() .. "/c.sock").status)
-        assert.falsy(gate.stderr:find "reload failed")
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
+        h.retry(function() return get(gate, "/").body == "two" end, "the new configuration")
+        assert.equal(0, gate:reload().status)
+        assert.falsy(gate:stderr():find "reload failed")
     end)
 
     it("that is not there does not start", function()

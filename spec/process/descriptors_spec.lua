@@ -5,36 +5,23 @@ local h = require "harness"
 local HELLO = [[
 local tide = require "tidegate"
 %s
-tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200, "served") end })
+tide.listen("${listen}", { route = function(req) return req:respond(200, "served") end })
 ]]
 
--- A gate with that limit of descriptors ("soft:hard", or one for both), which need not start.
+-- A gate with that limit of descriptors ("soft:hard", or one for both).
 local function start(limit, process)
-    local port = h.free_port()
-    local file = h.write("few.lua", HELLO:format(process or "", port))
-    local gate = h.process { "prlimit", "--nofile=" .. limit, h.binary, "run", file, "--workers", "1",
-        "--control", h.dir() .. "/c.sock" }
-    return gate, port, h.dir() .. "/c.sock"
-end
-
-local function wait_ready(gate)
-    h.wait_until(function() return gate.stderr:find "ready" end, "ready")
-end
-
-local function stop(gate)
-    gate:signal "TERM"
-    assert.equal(0, gate:wait())
+    return h.tidegate(HELLO:format(process or ""), { before = { "prlimit", "--nofile=" .. limit } })
 end
 
 local function limit_of(gate)
-    local soft, hard = h.read(("/proc/%d/limits"):format(gate.pid)):match "Max open files%s+(%d+)%s+(%d+)"
+    local soft, hard = h.read(("/proc/%d/limits"):format(gate.process.pid)):match "Max open files%s+(%d+)%s+(%d+)"
     return tonumber(soft), tonumber(hard)
 end
 
 -- The highest number of a descriptor of the process, and how many there are.
 local function numbers_of(gate)
     local highest, count = 0, 0
-    for name in require("posix.dirent").files(("/proc/%d/fd"):format(gate.pid)) do
+    for name in require("posix.dirent").files(("/proc/%d/fd"):format(gate.process.pid)) do
         if tonumber(name) then highest, count = math.max(highest, tonumber(name)), count + 1 end
     end
     return highest, count
@@ -50,67 +37,50 @@ local is_root = require("posix.unistd").geteuid() == 0
 
 describe("the limit of file descriptors", function()
     it("is raised to what there may be", function()
-        local gate = start "100:3000"
-        wait_ready(gate)
-        assert.equal(3000, (limit_of(gate)))
-        stop(gate)
+        assert.equal(3000, (limit_of(start "100:3000")))
     end)
 
     it("is raised to what max_connections needs, by root beyond the hard limit", function()
         if not may_raise() then return pending "skipped: no right to raise limits" end
-        local gate = start("100:200", "tide.process { max_connections = 4096 }")
-        wait_ready(gate)
-        local soft = limit_of(gate)
+        local soft = limit_of(start("100:200", "tide.process { max_connections = 4096 }"))
         assert.is_true(soft >= 8192 and soft < 9000)
-        stop(gate)
     end)
 
     it("that cannot be raised is an error of the start, with the remedy", function()
-        local setpriv = is_root and { "setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource" } or {}
-        local port = h.free_port()
-        local file = h.write("few.lua", HELLO:format("tide.process { max_connections = 4096 }", port))
-        for _, word in ipairs { "prlimit", "--nofile=100:200", h.binary, "run", file, "--workers", "1",
-            "--control", h.dir() .. "/c.sock" } do setpriv[#setpriv + 1] = word end
-        local gate = h.process(setpriv)
-        assert.equal(1, gate:wait())
-        assert.matches("max_connections = 4096 needs %d+ file descriptors, but the limit is 200", gate.stderr)
-        assert.matches("LimitNOFILE=", gate.stderr)
+        local before = { "prlimit", "--nofile=100:200" }
+        if is_root then
+            before = { "setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", unpack(before) }
+        end
+        local gate = h.tidegate(HELLO:format "tide.process { max_connections = 4096 }",
+            { before = before, ready = false })
+        assert.equal(1, gate:expect_end())
+        assert.matches("max_connections = 4096 needs %d+ file descriptors, but the limit is 200", gate:stderr())
+        assert.matches("LimitNOFILE=", gate:stderr())
     end)
 
     it("is kept by clients that wait: connections to servers have theirs", function()
-        local origin = h.origin {}
-        local port = h.free_port()
-        local file = h.write("few.lua", ([[
-local tide = require "tidegate"
-tide.listen("127.0.0.1:%d", { route = tide.backend("web", { servers = { { "a", "%s" } } }) })
-]]):format(port, origin.address))
-        local gate = h.process { "setpriv", "--bounding-set=-sys_resource", "prlimit", "--nofile=140", h.binary,
-            "run", file, "--workers", "1", "--control", h.dir() .. "/c.sock" }
-        wait_ready(gate)
+        local gate = h.tidegate { servers = { h.origin {} },
+            before = { "setpriv", "--bounding-set=-sys_resource", "prlimit", "--nofile=140" } }
         local clients = {}
-        for i = 1, 100 do clients[i] = h.raw(port) end -- the kernel takes them all
-        h.wait_until(function()
-            return gate.stderr:find "accepting pauses: the limit of connections, %d+, is reached"
-        end, "the pause")
+        for i = 1, 100 do clients[i] = h.raw(gate) end -- the kernel takes them all
+        gate:wait_log "accepting pauses: the limit of connections, %d+, is reached"
         for i = 1, 100 do
             clients[i]:send(h.request_text { headers = { Connection = "close" } })
             assert.equal(200, clients[i]:read_response().status)
             clients[i]:close()
         end
-        assert.is_nil(gate.stderr:find "Too many open files")
-        stop(gate)
+        assert.is_nil(gate:stderr():find "Too many open files")
     end)
 end)
 
 describe("a process out of file descriptors", function()
     it("lets new clients wait, says so once, and goes on when some are free", function()
-        local gate, port = start "1000"
-        wait_ready(gate)
-        assert(h.run { "prlimit", "--pid", gate.pid, "--nofile=60:60" }.status == 0)
+        local gate = start "1000"
+        assert(h.run { "prlimit", "--pid", gate.process.pid, "--nofile=60:60" }.status == 0)
 
         local clients = {}
-        for i = 1, 70 do clients[i] = h.raw(port) end -- the kernel takes them all
-        h.wait_until(function() return gate.stderr:find "accepting pauses: Too many open files" end, "the pause")
+        for i = 1, 70 do clients[i] = h.raw(gate) end -- the kernel takes them all
+        gate:wait_log "accepting pauses: Too many open files"
         for i = 1, 60 do clients[i]:close() end
 
         for i = 61, 70 do
@@ -118,28 +88,24 @@ describe("a process out of file descriptors", function()
             assert.equal("served", clients[i]:read_response().body)
         end
         h.wait_until(function()
-            local _, pauses = gate.stderr:gsub("accepting pauses", "")
-            local _, ends = gate.stderr:gsub("accepting goes on", "")
+            local _, pauses = gate:stderr():gsub("accepting pauses", "")
+            local _, ends = gate:stderr():gsub("accepting goes on", "")
             return pauses == ends -- not a line for every look
         end, "as many ends as pauses")
-        stop(gate)
     end)
 
     it("closes idle connections to servers before a request fails", function()
         local one, two = h.origin { body = "one" }, h.origin { body = "two" }
-        local port = h.free_port()
-        local file = h.write("few.lua", ([[
+        local gate = h.tidegate([[
 local tide = require "tidegate"
-local one = tide.backend("one", { pool = { idle = "10m" }, servers = { { "a", "%s" } } })
-local two = tide.backend("two", { servers = { { "b", "%s" } } })
-tide.listen("127.0.0.1:%d", { route = function(req)
+local one = tide.backend("one", { pool = { idle = "10m" }, servers = { { "a", "${one}" } } })
+local two = tide.backend("two", { servers = { { "b", "${two}" } } })
+tide.listen("${listen}", { route = function(req)
     if req.path == "/answer" then return req:respond(200) end
     return req.path == "/two" and two or one
 end })
-]]):format(one.address, two.address, port))
-        local gate = h.process { h.binary, "run", file, "--workers", "1", "--control", h.dir() .. "/c.sock" }
-        wait_ready(gate)
-        local conn = h.raw(port)
+]], { one = one, two = two })
+        local conn = h.raw(gate)
         local function ask(path)
             conn:send(h.request_text { path = path })
             return conn:read_response()
@@ -147,14 +113,13 @@ end })
         assert.equal("one", ask("/one").body)
         local highest, count = numbers_of(gate)
         for _ = count, highest do -- those in between: to others
-            local other = h.raw(port)
+            local other = h.raw(gate)
             other:send(h.request_text { path = "/answer" })
             other:read_response()
         end
         local limit = ("--nofile=%d:%d"):format(highest + 1, highest + 1) -- not one more
-        assert(h.run { "prlimit", "--pid", gate.pid, limit }.status == 0)
+        assert(h.run { "prlimit", "--pid", gate.process.pid, limit }.status == 0)
         assert.equal("two", ask("/two").body)
         h.wait_until(function() return one:open() == 0 end, "the idle connection is still there")
-        stop(gate)
     end)
 end)

@@ -6,8 +6,7 @@ local netns = require "netns"
 local root = require "root"
 local syslog = require "syslog"
 
-local missing = netns.missing() or root.missing()
-local it = missing and function(name) pending(("%s: skipped, %s"):format(name, missing)) end or it
+local it = h.it_unless(netns.missing() or root.missing())
 
 -- The 2012 set-up: the gate, the Apaches, and what their syslog hears.
 local function start()

@@ -55,18 +55,12 @@ describe("the request log", function()
     end)
 
     it("to a standard output that is closed goes nowhere, least of all to a socket", function()
-        local port = h.free_port()
-        local file = h.write("closed.lua", ([[
+        local gate = tidegate([[
 local tide = require "tidegate"
 tide.log { to = "stdout", format = function() return "a line" end }
-tide.listen("127.0.0.1:%d", { route = function(req) return req:respond(200, "ok") end })
-]]):format(port))
-        local command = ("exec %s run %s --workers 1 --control %s/c.sock"):format(h.binary, file, h.dir())
-        local gate = h.process { "sh", "-c", command .. " >&- <&-" }
-        h.wait_until(function() return gate.stderr:find "ready" end, "ready")
-        for _ = 1, 5 do assert.equal("ok", get(port, "/").body) end
-        assert.equal(0, h.command("stats", "--control", h.dir() .. "/c.sock").status)
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
+tide.listen("${listen}", { route = function(req) return req:respond(200, "ok") end })
+]], { before = { "sh", "-c", 'exec "$@" >&- <&-', "sh" } })
+        for _ = 1, 5 do assert.equal("ok", get(gate, "/").body) end
+        assert.equal(5, gate:stats().requests.total)
     end)
 end)

@@ -12,9 +12,7 @@ local limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 limit.rlim_cur = limit.rlim_max
 resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 local too_few = limit.rlim_max >= 0 and limit.rlim_max < DESCRIPTORS
-local it = too_few and function(name)
-    pending(("%s: skipped, only %d open files are allowed"):format(name, limit.rlim_max))
-end or it
+local it = h.it_unless(too_few and ("only %d open files are allowed"):format(limit.rlim_max))
 
 local PATIENCE = 60 * h.scale
 

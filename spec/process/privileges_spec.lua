@@ -7,8 +7,7 @@ local sys = require "sys"
 local unistd = require "posix.unistd"
 local get = h.get
 
-local missing = root.missing()
-local it = missing and function(name) pending(("%s: skipped, %s"):format(name, missing)) end or it
+local it = h.it_unless(root.missing())
 
 local ONLY_BIND = "0000000000000400" -- 1 << CAP_NET_BIND_SERVICE
 local NONE = "0000000000000000"
@@ -40,11 +39,16 @@ local function tidegate(options)
     return h.tidegate(config(options), options)
 end
 
+-- Write the file alone; its path.
+local function written(name, options)
+    return h.write(name, (config(options):gsub("${listen}", "127.0.0.1:" .. h.free_port())))
+end
+
 -- Run it to its end, by these words before the command; what it says on standard error.
 local function fails(options, ...)
     local words = { ... }
-    for _, word in ipairs { h.binary, "run", h.write("fails.lua", (config(options)
-        :gsub("${listen}", "127.0.0.1:" .. h.free_port()))), "--control", h.dir() .. "/fails.sock" } do
+    for _, word in ipairs { h.binary, "run", written("fails.lua", options),
+        "--control", h.dir() .. "/fails.sock" } do
         words[#words + 1] = word
     end
     words.env = root.env
@@ -54,7 +58,7 @@ local function fails(options, ...)
 end
 
 local function assert_dropped(gate, groups)
-    local threads = root.threads((gate.process or gate).pid)
+    local threads = root.threads(gate.process.pid)
     assert.is_true(#threads >= 4, "two workers, the control thread, the logger and the guard")
     for _, thread in ipairs(threads) do
         assert.equal("65534 65534 65534 65534", thread.Uid)
@@ -77,35 +81,25 @@ describe("a process with `user`", function()
     end)
 
     it("has no group of root's, however many who started it had", function()
-        local file = h.write("groups.lua", (config { process = 'user = "nobody", group = "daemon"' }
-            :gsub("${listen}", "127.0.0.1:" .. h.free_port())))
-        local gate = h.process { "setpriv", "--groups", "1,2,3,4", h.binary, "run", file,
-            "--workers", 2, "--control", h.dir() .. "/groups.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        for _, thread in ipairs(root.threads(gate.pid)) do
+        local gate = tidegate { process = 'user = "nobody", group = "daemon"', workers = 2,
+            before = { "setpriv", "--groups", "1,2,3,4" } }
+        for _, thread in ipairs(root.threads(gate.process.pid)) do
             assert.equal("65534 65534 65534 65534", thread.Uid)
             assert.equal("1 1 1 1", thread.Gid)
             assert.equal("1", thread.Groups)
         end
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
     end)
 
     it("has the groups that the user is in", function()
         h.write("passwd", "root:x:0:0::/:/bin/sh\ntide:x:4242:4242::/:/bin/sh\n")
         h.write("group", "root:x:0:\ntide:x:4242:\nlogs:x:4243:tide\nweb:x:4244:someone,tide\nother:x:4245:someone\n")
-        local file = h.write("member.lua", (config { process = 'user = "tide"' }
-            :gsub("${listen}", "127.0.0.1:" .. h.free_port())))
-        local gate = h.process { "unshare", "--mount", "sh", "-c",
+        local gate = tidegate { process = 'user = "tide"', workers = 2, before = { "unshare", "--mount", "sh", "-c",
             'cd "$0"; mount --bind passwd /etc/passwd; mount --bind group /etc/group; cd "$1"; shift; exec "$@"',
-            h.dir(), unistd.getcwd(), h.binary, "run", file, "--control", h.dir() .. "/c.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        for _, thread in ipairs(root.threads(gate.pid)) do
+            h.dir(), unistd.getcwd() } }
+        for _, thread in ipairs(root.threads(gate.process.pid)) do
             assert.equal("4242 4242 4242 4242", thread.Uid)
             assert.equal("4242 4243 4244", thread.Groups)
         end
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
     end)
 
     it("binds low ports at the start and at a reload", function()
@@ -119,17 +113,11 @@ describe("a process with `user`", function()
     end)
 
     it("without that right says at the reload what is missing, and goes on", function()
-        local file = h.write("unable.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
-        local gate = h.process { "setpriv", "--bounding-set", "-net_bind_service", h.binary, "run", file,
-            "--control", h.dir() .. "/unable.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        for _, thread in ipairs(root.threads(gate.pid)) do assert.equal(NONE, thread.CapPrm) end
-        h.write("unable.lua", config { listen = "127.0.0.1:" .. low_port() })
-        local reload = h.command("reload", "--control", h.dir() .. "/unable.sock")
+        local gate = tidegate { workers = 2, before = { "setpriv", "--bounding-set", "-net_bind_service" } }
+        for _, thread in ipairs(root.threads(gate.process.pid)) do assert.equal(NONE, thread.CapPrm) end
+        local reload = gate:reload(config { listen = "127.0.0.1:" .. low_port() })
         assert.equal(1, reload.status)
         assert.match("cannot listen on [^\n]*permission denied; [^\n]*CAP_NET_BIND_SERVICE", reload.stderr)
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
     end)
 
     it("leaves the control socket to root alone", function()
@@ -142,7 +130,7 @@ describe("a process with `user`", function()
     end)
 
     it("has its files in /run/tidegate where nobody says otherwise, and leaves none", function()
-        local file = h.write("default.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
+        local file = written("default.lua", {})
         local run = h.run { "unshare", "--mount", "sh", "-ec", [[
             mount -t tmpfs none /run
             "$0" run "$1" --daemon --pid-file /run/tidegate/tidegate.pid
@@ -251,14 +239,10 @@ describe("`user`", function()
     end)
 
     it("that it is already needs no root, and no other can be had without", function()
-        local file = h.write("own.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
-        local control = root.give(h.mkdir "own") .. "/c.sock"
-        local gate = h.process(root.as_user(h.binary, "run", file, "--control", control))
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
-        assert.equal(0, h.command("reload", "--control", control).status)
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
-        assert.is_nil(stat.stat(control))
+        local gate = tidegate { before = root.as_user(), control = root.give(h.mkdir "own") .. "/c.sock", env = {} }
+        assert.equal(0, gate:reload().status)
+        gate:stop()
+        assert.is_nil(stat.stat(gate.control))
 
         stat.chmod(h.dir(), tonumber("777", 8))
         local text = fails({ process = 'user = "daemon"' }, unpack(root.as_user()))
@@ -267,15 +251,11 @@ describe("`user`", function()
     end)
 
     it("that it is already gives up what rights it was given, but for one; its groups are not touched", function()
-        local file = h.write("rights.lua", (config {}:gsub("${listen}", "127.0.0.1:" .. h.free_port())))
         local given = "+net_bind_service,+net_raw,+dac_read_search"
-        local gate = h.process { "setpriv", "--reuid", root.uid, "--regid", root.uid, "--groups", "1,65534",
-            "--inh-caps", given, "--ambient-caps", given, h.binary, "run", file, "--workers", 2,
-            "--control", root.give(h.mkdir "rights") .. "/c.sock", env = root.env }
-        h.wait_until(function() return gate.stderr:find "ready" or gate:ended() end, "ready")
+        local gate = tidegate { workers = 2, control = root.give(h.mkdir "rights") .. "/c.sock",
+            before = { "setpriv", "--reuid", root.uid, "--regid", root.uid, "--groups", "1,65534",
+                "--inh-caps", given, "--ambient-caps", given } }
         assert_dropped(gate, "1 65534")
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
     end)
 
     it("is not half become: where a step fails, the process ends", function()

@@ -2,11 +2,11 @@
 local h = require "harness"
 local tidegate, get = h.tidegate, h.get
 
-local function saying(text, address)
+local function saying(text)
     return ([[
 local tide = require "tidegate"
-tide.listen("%s", { route = function(req) return req:respond(200, "%s") end })
-]]):format(address or "${listen}", text)
+tide.listen("${listen}", { route = function(req) return req:respond(200, "%s") end })
+]]):format(text)
 end
 
 local function says(gate, text)
@@ -30,26 +30,21 @@ describe("--watch", function()
     end)
 
     it("sees a link that leads elsewhere, and so does a reload", function()
-        local port = h.free_port()
-        local address, dir = "127.0.0.1:" .. port, h.dir()
+        local dir = h.dir()
+        local text = 'local word = require "word"\n' .. saying "":gsub('""', "word")
         for _, name in ipairs { "one", "two", "three" } do
             h.mkdir(name)
-            local text = saying("", address):gsub('200, ""', "200, word")
-            h.write(name .. "/main.lua", 'local word = require "word"\n' .. text)
             h.write(name .. "/word.lua", ("return %q"):format(name))
         end
         run(("ln -s one %s/current"):format(dir))
-        local gate = h.process { h.binary, "run", dir .. "/current/main.lua", "--watch", "--workers", "1",
-            "--control", dir .. "/c.sock" }
-        h.wait_until(function() return gate.stderr:find "ready" end, "ready")
-        says(port, "one")
+        local gate = tidegate(text, { file = dir .. "/current/main.lua", args = { "--watch" } })
+        for _, name in ipairs { "two", "three" } do gate:write(name .. "/main.lua", text) end
+        says(gate, "one")
         run(("ln -sfn two %s/current"):format(dir))
-        says(port, "two")
+        says(gate, "two")
         run(("ln -sfn three %s/current"):format(dir))
-        assert.equal(0, h.command("reload", "--control", dir .. "/c.sock").status)
-        assert.equal("three", get(port, "/").body)
-        gate:signal "TERM"
-        assert.equal(0, gate:wait())
+        assert.equal(0, gate:reload().status)
+        assert.equal("three", get(gate, "/").body)
     end)
 
     it("sees a module appear that a reload has missed", function()

@@ -6,7 +6,9 @@
 --     tidegate { servers = { origin, "127.0.0.1:80", { origin, weight = 2 } } }
 -- where `listen`, `log` and `process` are the options of those, and all other keys are options of
 -- the backend; servers are named a, b, c… Options of the start itself, in both forms:
---     workers (1), args (more arguments), env, host ("::1"), ready = false (do not wait)
+--     workers (1), args (more arguments), env, host ("::1"), ready = false (do not wait),
+--     before (words that come before the command, and end as it: { "setpriv", … }),
+--     file and control (other paths for its configuration and its control socket)
 local cjson = require "cjson"
 local cleanup = require "cleanup"
 local files = require "files"
@@ -69,7 +71,7 @@ end
 
 local OF_THE_START = {
     listen = true, log = true, process = true, workers = true, args = true, env = true,
-    host = true, ready = true,
+    host = true, ready = true, before = true, file = true, control = true,
 }
 
 -- The text of a configuration given as a table.
@@ -124,8 +126,11 @@ local function wait_ready(self)
 end
 
 local function start(self)
-    local arguments = { M.binary, "run", self.file,
-        "--workers", self.options.workers or 1, "--control", self.control }
+    local arguments = { unpack(self.options.before or {}) }
+    for _, word in ipairs { M.binary, "run", self.file,
+        "--workers", self.options.workers or 1, "--control", self.control } do
+        arguments[#arguments + 1] = word
+    end
     for _, argument in ipairs(self.options.args or {}) do
         arguments[#arguments + 1] = self:expand(argument)
     end
@@ -146,8 +151,8 @@ function M.new(config, options)
     self.host = options.host
     self.port = sys.free_port(options.host)
     self.address = (self.host == "::1" and "[::1]" or "127.0.0.1") .. ":" .. self.port
-    self.file = ("%s/gate%d.lua"):format(files.dir(), count)
-    self.control = ("%s/gate%d.sock"):format(files.dir(), count)
+    self.file = options.file or ("%s/gate%d.lua"):format(files.dir(), count)
+    self.control = options.control or ("%s/gate%d.sock"):format(files.dir(), count)
     self:write(self.file, type(config) == "string" and config or text_of(config))
     self.text = files.read(self.file)
     return start(self)

@@ -13,7 +13,15 @@ local sys = require "sys"
 
 busted.after_each(cleanup.run)
 
+-- The `it` for specs that something stands against: a text, with which they are pending; or nothing.
+local function it_unless(missing)
+    if not missing then return busted.it end
+    return function(name) busted.pending(("%s: skipped, %s"):format(name, missing)) end
+end
+
 return {
+    it_unless = it_unless,
+
     -- the players
     origin = origin.new,
     respond = origin.respond,

@@ -129,31 +129,25 @@ describe("a syslog", function()
         assert.equal(0, dropped(gate))
     end)
 
-    it("that is not there loses lines, which are counted and said, and comes back", function()
-        local syslog = h.syslog { unix = true }
-        syslog:stop()
-        local gate = tidegate(logging(syslog.address))
-        for i = 1, 20 do assert.equal(200, get(gate, "/" .. i).status) end
-        gate:wait_log("log lines for syslog:/.* were dropped: No such file or directory")
-        gate:wait_stats(function(s) return s.log.dropped == 20 end, "the lines dropped")
-        syslog:start()
-        get(gate, "/back")
-        syslog:wait "back"
-        assert.equal(20, dropped(gate))
-    end)
-
-    it("that is not there over UDP is noticed, and found when it comes", function()
-        local syslog = h.syslog()
-        syslog:stop()
-        local gate = tidegate(logging(syslog.address))
-        for i = 1, 20 do assert.equal(200, get(gate, "/" .. i).status) end
-        gate:wait_log("log lines for syslog:127.* were dropped: Connection refused")
-        gate:wait_stats(function(s) return s.log.dropped == 20 end, "the lines dropped")
-        syslog:start()
-        get(gate, "/back")
-        syslog:wait "back"
-        assert.equal(20, dropped(gate))
-    end)
+    for _, row in ipairs {
+        { "loses lines, which are counted and said, and comes back", { unix = true },
+            "log lines for syslog:/.* were dropped: No such file or directory" },
+        { "over UDP is noticed, and found when it comes", {},
+            "log lines for syslog:127.* were dropped: Connection refused" },
+    } do
+        it("that is not there " .. row[1], function()
+            local syslog = h.syslog(row[2])
+            syslog:stop()
+            local gate = tidegate(logging(syslog.address))
+            for i = 1, 20 do assert.equal(200, get(gate, "/" .. i).status) end
+            gate:wait_log(row[3])
+            gate:wait_stats(function(s) return s.log.dropped == 20 end, "the lines dropped")
+            syslog:start()
+            get(gate, "/back")
+            syslog:wait "back"
+            assert.equal(20, dropped(gate))
+        end)
+    end
 
     it("that is stuck costs no request; lines are dropped, counted and said", function()
         local syslog = h.syslog { unix = true, deaf = true }

@@ -3,11 +3,11 @@
 local h = require "harness"
 local holding = require("holding").new
 
--- A request on its way; .res is its answer, or nil and .why.
+-- A request on its way, on a connection of its own or options.conn; .res is its answer, or nil and .why.
 local function ask(gate, path, options)
     options = options or {}
     options.path = path
-    local self = { path = path, conn = h.raw(gate) }
+    local self = { path = path, conn = options.conn or h.raw(gate) }
     self.conn:send(h.request_text(options))
     self.task = h.spawn(function()
         self.conn.limit = math.huge
@@ -24,13 +24,43 @@ local function queued(gate, n)
     gate:wait_stats(function(stats) return stats.backends.web.queued == n end, n .. " in line")
 end
 
--- These come one after the other, so that their order in line is known.
-local function line_up(gate, first, last)
+-- These come one after the other, so that their order in line is known; on these connections, if there
+-- are any.
+local function line_up(gate, first, last, conns)
     local list = {}
     for i = first, last do
-        list[#list + 1] = ask(gate, "/" .. i)
+        list[#list + 1] = ask(gate, "/" .. i, { conn = conns and conns[#list + 1] })
         queued(gate, i - first + 1)
     end
+    return list
+end
+
+-- A route that says at /worker which worker a connection has come to: each has a table of its own.
+local TELLS_WORKER = h.code [[(function()
+    local here = {}
+    return function(req)
+        if req.path == "/worker" then return req:respond(200, tostring(here)) end
+        return web
+    end
+end)()]]
+
+-- So many connections to a gate of two workers, to the one and the other in turn. Where a connection
+-- comes to is for the kernel to say: there are as many as it takes.
+local function to_workers_in_turn(gate, n)
+    local names, of = {}, {}
+    local function enough()
+        return #names == 2 and #of[names[1]] >= n / 2 and #of[names[2]] >= n / 2
+    end
+    h.retry(function()
+        local conn = h.raw(gate)
+        conn:send(h.request_text { path = "/worker" })
+        local name = conn:read_response().body
+        if not of[name] then names[#names + 1], of[name] = name, {} end
+        table.insert(of[name], conn)
+        return enough()
+    end, "the kernel knows one worker only")
+    local list = {}
+    for i = 1, n do list[i] = of[names[(i - 1) % 2 + 1]][math.ceil(i / 2)] end
     return list
 end
 
@@ -42,10 +72,11 @@ describe("requests for a server that is full", function()
     it("wait, and are served in the order in which they came, whatever their worker", function()
         local server = holding()
         local gate = h.tidegate { servers = { { server, max_connections = 1 } }, workers = 2,
-            log = { to = "stdout", format = PLACES } }
+            log = { to = "stdout", format = PLACES }, listen = { route = TELLS_WORKER } }
+        local conns = to_workers_in_turn(gate, 6)
         local first = ask(gate, "/0")
         server.wait_for "/0"
-        local line = line_up(gate, 1, 6)
+        local line = line_up(gate, 1, 6, conns)
         server.answer "/0"
         assert.equal(200, first.answer().status)
         for i = 1, 6 do

@@ -67,7 +67,7 @@ describe("the set-up of 2012", function()
         log:wait("server web01 is up", 1, 60)
         h.retry(function() return h.get(site, "/").headers["X-Apache"] == "one" end, "it takes no share again")
         assert.truthy(servers.one)
-        for _, thread in ipairs(root.threads(gate.process.pid)) do
+        for _, thread in ipairs(gate.process:threads()) do
             assert.matches("^" .. root.uid .. " ", thread.Uid)
         end
     end)

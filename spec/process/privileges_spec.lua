@@ -58,7 +58,7 @@ local function fails(options, ...)
 end
 
 local function assert_dropped(gate, groups)
-    local threads = root.threads(gate.process.pid)
+    local threads = gate.process:threads()
     assert.is_true(#threads >= 4, "two workers, the control thread, the logger and the guard")
     for _, thread in ipairs(threads) do
         assert.equal("65534 65534 65534 65534", thread.Uid)
@@ -83,7 +83,7 @@ describe("a process with `user`", function()
     it("has no group of root's, however many who started it had", function()
         local gate = tidegate { process = 'user = "nobody", group = "daemon"', workers = 2,
             before = { "setpriv", "--groups", "1,2,3,4" } }
-        for _, thread in ipairs(root.threads(gate.process.pid)) do
+        for _, thread in ipairs(gate.process:threads()) do
             assert.equal("65534 65534 65534 65534", thread.Uid)
             assert.equal("1 1 1 1", thread.Gid)
             assert.equal("1", thread.Groups)
@@ -96,7 +96,7 @@ describe("a process with `user`", function()
         local gate = tidegate { process = 'user = "tide"', workers = 2, before = { "unshare", "--mount", "sh", "-c",
             'cd "$0"; mount --bind passwd /etc/passwd; mount --bind group /etc/group; cd "$1"; shift; exec "$@"',
             h.dir(), unistd.getcwd() } }
-        for _, thread in ipairs(root.threads(gate.process.pid)) do
+        for _, thread in ipairs(gate.process:threads()) do
             assert.equal("4242 4242 4242 4242", thread.Uid)
             assert.equal("4242 4243 4244", thread.Groups)
         end
@@ -114,7 +114,7 @@ describe("a process with `user`", function()
 
     it("without that right says at the reload what is missing, and goes on", function()
         local gate = tidegate { workers = 2, before = { "setpriv", "--bounding-set", "-net_bind_service" } }
-        for _, thread in ipairs(root.threads(gate.process.pid)) do assert.equal(NONE, thread.CapPrm) end
+        for _, thread in ipairs(gate.process:threads()) do assert.equal(NONE, thread.CapPrm) end
         local reload = gate:reload(config { listen = "127.0.0.1:" .. low_port() })
         assert.equal(1, reload.status)
         assert.match("cannot listen on [^\n]*permission denied; [^\n]*CAP_NET_BIND_SERVICE", reload.stderr)
@@ -230,7 +230,7 @@ describe("`user`", function()
         assert_dropped(gate)
         gate:stop()
         gate = tidegate { process = 'user = "54321", group = "54322"' }
-        for _, thread in ipairs(root.threads(gate.process.pid)) do
+        for _, thread in ipairs(gate.process:threads()) do
             assert.equal("54321 54321 54321 54321", thread.Uid)
             assert.equal("54322", thread.Groups)
         end

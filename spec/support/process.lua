@@ -1,6 +1,7 @@
 -- process: child processes whose output is gathered while the spec does something else. Each is
 -- a process group of its own; none outlives its spec, nor us.
 local cleanup = require "cleanup"
+local dirent = require "posix.dirent"
 local fcntl = require "posix.fcntl"
 local loop = require "loop"
 local signals = require "posix.signal"
@@ -141,6 +142,22 @@ function M.run(options, seconds)
     return self
 end
 
+-- What /proc/PID/status says of each thread: a list of { State =, Uid =, Groups =, CapPrm =… }.
+function M:threads()
+    local list = {}
+    for tid in dirent.files(("/proc/%d/task"):format(self.pid)) do
+        local file = tid:match "^%d+$" and io.open(("/proc/%d/task/%s/status"):format(self.pid, tid))
+        if file then
+            local fields = {}
+            for name, value in file:read("*a"):gmatch "([%w_]+):%s*([^\n]*)" do
+                fields[name] = value:gsub("%s+", " "):gsub(" $", "")
+            end
+            file:close()
+            list[#list + 1] = fields
+        end
+    end
+    return list
+end
 
 -- Resident memory in bytes.
 function M:rss()

@@ -38,21 +38,4 @@ function M.owner(path)
     return st and st.st_uid
 end
 
--- What /proc/PID/status says of each thread: a list of { Uid =, Groups =, CapPrm =… }.
-function M.threads(pid)
-    local list = {}
-    for tid in require("posix.dirent").files(("/proc/%d/task"):format(pid)) do
-        local file = tid:match "^%d+$" and io.open(("/proc/%d/task/%s/status"):format(pid, tid))
-        if file then
-            local fields = {}
-            for name, value in file:read("*a"):gmatch "([%w_]+):%s*([^\n]*)" do
-                fields[name] = value:gsub("%s+", " "):gsub(" $", "")
-            end
-            file:close()
-            list[#list + 1] = fields
-        end
-    end
-    return list
-end
-
 return M

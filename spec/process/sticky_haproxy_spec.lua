@@ -13,7 +13,7 @@ defaults
     retries 1
     option redispatch
 listen gate
-    bind 127.0.0.1:%d
+    bind 127.0.0.1:${port}
     cookie S %s
     server a %s cookie A
     server b %s cookie B weight 0
@@ -33,15 +33,7 @@ local function server(name)
 end
 
 local function haproxy(options, a, b, gone, check)
-    local port = h.free_port()
-    local file = h.write("haproxy.cfg", HAPROXY:format(port, options, a.address, b.address, gone,
-        check and "check inter 50ms fall 1" or ""))
-    local process = h.process { "/usr/sbin/haproxy", "-f", file, "-db" }
-    h.retry(function()
-        assert(not process:ended(), process.stderr)
-        return pcall(function() h.raw(port):close() end)
-    end, "haproxy does not listen")
-    return { port = port }
+    return h.haproxy(HAPROXY:format(options, a.address, b.address, gone, check and "check inter 50ms fall 1" or ""))
 end
 
 local function tidegate(options, a, b, gone, check)

@@ -28,6 +28,7 @@ return {
     tidegate = gate.new,
     routed = gate.routed,
     apache = require("apache").new,
+    haproxy = require("haproxy").new,
     syslog = require("syslog").new,
     code = gate.code,
     command = gate.command,

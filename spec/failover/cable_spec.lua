@@ -109,12 +109,26 @@ local function assert_counted(gate, n)
     assert.equal(n, stats.endings.ok)
 end
 
+-- Those who look at pages, and those who order: a load, and one whose requests have numbers.
+local function customers(gate)
+    return load(gate, { connections = 4, accept = is_page }),
+        numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
+end
+
+-- They go: all was answered well, and no order was done twice.
+local function assert_all_done(gate, pages, orders, one, two)
+    pages:stop()
+    orders:stop()
+    assert.same({}, pages.failures)
+    assert_done_once(orders, one, two)
+    assert_counted(gate, pages.requests + orders.answered)
+end
+
 -- Under a load, pull a server's cable at that end, and plug it in again.
 local function pull_and_plug(at)
     local net, one, two, gate = two_servers { check = CHECK }
     hold(one)
-    local pages = load(gate, { connections = 4, accept = is_page })
-    local orders = numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
+    local pages, orders = customers(gate)
     local gets = numbered(gate, { path = "/held.cgi", connections = 2 })
     local posts = numbered(gate, { method = "POST", path = "/held.cgi" })
     pages:progress(100)
@@ -194,8 +208,7 @@ describe("a server that nobody can reach, and nobody says so,", function()
     it("costs a connect timeout, and no request", function()
         local net, one, two, gate = two_servers { timeout = { connect = "200ms", server = NEVER } }
         net.one:lose()
-        local pages = load(gate, { connections = 4, accept = is_page })
-        local orders = numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
+        local pages, orders = customers(gate)
         pages:progress(20)
         orders:progress(10)
         assert.is_true(gate:server("a").failures > 0)
@@ -207,18 +220,13 @@ describe("a server that nobody can reach, and nobody says so,", function()
             return now.requests - now.failures > before.requests - before.failures + 10
         end, "it does not take its share again")
 
-        pages:stop()
-        orders:stop()
-        assert.same({}, pages.failures)
-        assert_done_once(orders, one, two)
-        assert_counted(gate, pages.requests + orders.answered)
+        assert_all_done(gate, pages, orders, one, two)
     end)
 
     it("keeps none of those that wait for a connection once it is found down", function()
         local net, one, two, gate = two_servers { check = CHECK }
         net.one:lose()
-        local pages = load(gate, { connections = 4, accept = is_page })
-        local orders = numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
+        local pages, orders = customers(gate)
         gate:wait_log "server a is down"
         pages:progress(100)
         orders:progress(20)
@@ -227,19 +235,14 @@ describe("a server that nobody can reach, and nobody says so,", function()
         gate:wait_log "server a is up"
         pages:progress(100)
 
-        pages:stop()
-        orders:stop()
-        assert.same({}, pages.failures)
-        assert_done_once(orders, one, two)
-        assert_counted(gate, pages.requests + orders.answered)
+        assert_all_done(gate, pages, orders, one, two)
     end)
 end)
 
 describe("a server that accepts and never answers", function()
     it("is found down; GETs that were on it go to the other one, POSTs wait for it", function()
         local _, one, two, gate = two_servers { check = CHECK }
-        local pages = load(gate, { connections = 4, accept = is_page })
-        local orders = numbered(gate, { method = "POST", path = "/order.cgi", connections = 2 })
+        local pages, orders = customers(gate)
         pages:progress(50)
 
         one:freeze()
@@ -251,11 +254,7 @@ describe("a server that accepts and never answers", function()
         pages:progress(100)
         orders:progress(20)
 
-        pages:stop()
-        orders:stop()
-        assert.same({}, pages.failures)
-        assert_done_once(orders, one, two)
-        assert_counted(gate, pages.requests + orders.answered)
+        assert_all_done(gate, pages, orders, one, two)
     end)
 
     it("costs a POST a 504, which nobody else has seen", function()

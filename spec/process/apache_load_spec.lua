@@ -28,37 +28,26 @@ local function assert_all_well(gate, loads)
 end
 
 describe("under load, no GET fails when an Apache", function()
-    it("is stopped gracefully, and started again", function()
-        local one, _, gate = start()
-        local clients = load(gate, { connections = 8, accept = is_page })
-        clients:progress(500)
+    for _, row in ipairs {
+        { "is stopped gracefully", function(one) assert.equal(0, one:stop_gracefully()) end },
+        { "is killed", function(one) one:kill() end },
+    } do
+        it(row[1] .. ", and started again", function()
+            local one, _, gate = start()
+            local clients = load(gate, { connections = 8, accept = is_page })
+            clients:progress(500)
 
-        assert.equal(0, one:stop_gracefully())
-        clients:progress(500)
-        gate:wait_log "server a is down"
-        clients:progress(500)
-        one:start()
-        gate:wait_log "server a is up"
-        clients:progress(500)
+            row[2](one)
+            clients:progress(500)
+            gate:wait_log "server a is down"
+            clients:progress(500)
+            one:start()
+            gate:wait_log "server a is up"
+            clients:progress(500)
 
-        assert_all_well(gate, { clients })
-    end)
-
-    it("is killed, and started again", function()
-        local one, _, gate = start()
-        local clients = load(gate, { connections = 8, accept = is_page })
-        clients:progress(500)
-
-        one:kill()
-        clients:progress(500)
-        gate:wait_log "server a is down"
-        clients:progress(500)
-        one:start()
-        gate:wait_log "server a is up"
-        clients:progress(500)
-
-        assert_all_well(gate, { clients })
-    end)
+            assert_all_well(gate, { clients })
+        end)
+    end
 
     it("is killed and started again and again, now the one and now the other", function()
         local one, two, gate = start()

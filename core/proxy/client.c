@@ -16,8 +16,6 @@ enum {
 	 * only writing would tell. An answer that begins soon is still delivered, all of it; a slow
 	 * request is cancelled. */
 	HALF_CLOSED_MS = 500,
-	/* So many bytes of a body count as progress: fewer within the timeout is a slow attack. */
-	PROGRESS_BYTES = 1024,
 };
 
 static const struct tg_conn_ops client_ops;
@@ -122,6 +120,18 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 	return used;
 }
 
+/* How long to wait for the client's next move; it is busy. */
+static int64_t
+client_ms(struct tg_client *client)
+{
+	int64_t ms = client->req->listener->options.client_ms;
+
+	if (tg_conn_drained(&client->conn))
+		return ms;
+	tg_pace_begin(&client->pace, &client->conn);
+	return tg_pace_look_ms(ms);
+}
+
 void
 tg_client_watch(struct tg_client *client)
 {
@@ -137,25 +147,10 @@ tg_client_watch(struct tg_client *client)
 	        !tg_req_awaits_continue(req));
 	if (!expected) {
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
-	} else if (!tg_timer_active(&client->timer) || client->progress >= PROGRESS_BYTES) {
+	} else if (!tg_timer_active(&client->timer) || client->progress >= TG_PROGRESS_BYTES) {
 		client->progress = 0;
-		client->untaken =
-		    tg_conn_drained(&client->conn) ? 0 : tg_conn_untaken(&client->conn);
-		start_timer(client, req->listener->options.client_ms);
+		start_timer(client, client_ms(client));
 	}
-}
-
-/* Has it taken some of the answer since the timer was started? Then the timer is started anew. */
-static bool
-moves(struct tg_client *client)
-{
-	uint64_t before = client->untaken;
-
-	client->untaken = tg_conn_untaken(&client->conn);
-	if (client->untaken + PROGRESS_BYTES > before)
-		return false;
-	start_timer(client, client->req->listener->options.client_ms);
-	return true;
 }
 
 /* The ending of a request whose client went away in this phase. */
@@ -232,8 +227,10 @@ on_timer(struct tg_timer *timer)
 		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT : TG_END_NO_REQUEST);
 	else if (tg_conn_drained(&client->conn))
 		tg_req_end(req, TG_END_BODY_TIMEOUT);
-	else if (!moves(client))
+	else if (tg_pace_stalled(&client->pace, &client->conn, req->listener->options.client_ms))
 		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
+	else
+		start_timer(client, tg_pace_look_ms(req->listener->options.client_ms));
 }
 
 /* --- the connection ----------------------------------------------------------------------- */
@@ -277,7 +274,7 @@ go_on(struct tg_client *client)
 {
 	struct tg_req *req = client->req;
 
-	client->progress = PROGRESS_BYTES;
+	client->progress = TG_PROGRESS_BYTES;
 	tg_client_watch(client);
 	if (req->relaying && req->up != NULL) {
 		uint64_t serial = req->view.serial;

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "net/conn.h"
 #include "proxy/engine.h"
+#include "proxy/pace.h"
 
 struct tg_req;
 
@@ -49,7 +50,7 @@ struct tg_client {
 	struct tg_timer timer; /* keep-alive, head, body, slow reader, linger */
 	uint64_t accepted;     /* ms of the loop's clock */
 	uint32_t progress;     /* body bytes since the timer was last started */
-	uint64_t untaken;      /* bytes of the answer that it had not taken then */
+	struct tg_pace pace;   /* of the answer, while it is queued */
 	uint16_t peer_port;
 	char ip[INET6_ADDRSTRLEN]; /* text, or "unix" */
 	struct tg_conn conn;

@@ -11,7 +11,7 @@
 
 /* Who connects looks so often whether the server has gone silent meanwhile. Longer than any
  * round trip: a connection that is merely far away must come about. */
-enum { UPSTREAM_MAGIC = 0x5e21e4, CONNECT_LOOK_MS = 500, PROGRESS_BYTES = 1024 };
+enum { UPSTREAM_MAGIC = 0x5e21e4, CONNECT_LOOK_MS = 500 };
 
 static const struct tg_conn_ops upstream_ops;
 
@@ -42,25 +42,12 @@ tg_upstream_watch(struct tg_upstream *up)
 	 * are the slow ones. */
 	owes = req->in_done || !tg_conn_drained(&up->conn) || tg_req_awaits_continue(req);
 	owes = owes && !up->conn.paused && !req->out_done;
-	if (owes && !tg_conn_drained(&up->conn))
-		up->untaken = tg_conn_untaken(&up->conn);
-	start_timer(up, owes ? req->backend->options.server_ms : 0);
-}
-
-/* Has it taken some of the request's body since the timer was started? Then the timer is started
- * anew. */
-static bool
-moves(struct tg_upstream *up)
-{
-	uint64_t before = up->untaken;
-
-	if (tg_conn_drained(&up->conn))
-		return false;
-	up->untaken = tg_conn_untaken(&up->conn);
-	if (up->untaken + PROGRESS_BYTES > before)
-		return false;
-	start_timer(up, up->req->backend->options.server_ms);
-	return true;
+	if (owes && !tg_conn_drained(&up->conn)) {
+		tg_pace_begin(&up->pace, &up->conn);
+		start_timer(up, tg_pace_look_ms(req->backend->options.server_ms));
+	} else {
+		start_timer(up, owes ? req->backend->options.server_ms : 0);
+	}
 }
 
 /* --- silence (server.h) ------------------------------------------------------------------- */
@@ -276,8 +263,11 @@ on_timer(struct tg_timer *timer)
 		on_connect_timer(up);
 		return;
 	}
-	if (moves(up))
+	if (!tg_conn_drained(&up->conn) &&
+	    !tg_pace_stalled(&up->pace, &up->conn, req->backend->options.server_ms)) {
+		start_timer(up, tg_pace_look_ms(req->backend->options.server_ms));
 		return;
+	}
 	unheard(up, req->backend->options.server_ms);
 	if (!req->out_head_done)
 		tg_req_attempt_failed(req, TG_END_SERVER_TIMEOUT);

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "net/conn.h"
 #include "proxy/end.h"
+#include "proxy/pace.h"
 #include "proxy/server.h"
 
 struct tg_engine;
@@ -23,7 +24,7 @@ struct tg_upstream {
 	struct tg_server *server; /* counted */
 	struct tg_req *req;       /* NULL: idle or closing */
 	uint64_t connect_by;      /* loop ms; the connect timeout. UINT64_MAX: none */
-	uint64_t untaken;         /* bytes that it had not taken when the timer was last started */
+	struct tg_pace pace;      /* of the request's body, while it is queued */
 	struct tg_timer timer;    /* connect, server or pool idle timeout */
 	struct tg_conn conn;
 };

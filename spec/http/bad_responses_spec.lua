@@ -66,7 +66,8 @@ end)
 
 describe("a body whose first chunk is malformed", function()
     it("and that comes with its head is a 502", function()
-        local gate = tidegate { servers = { saying(OK .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n") } }
+        local server = saying(OK .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n")
+        local gate = tidegate { servers = { server } }
         local res = get(gate, "/")
         assert.equal(502, res.status)
         assert.is_true(res.complete)

@@ -14,6 +14,7 @@ struct survey {
 	unsigned codings, chunked; /* elements of Transfer-Encoding; those that are "chunked" */
 	bool chunked_last;
 	bool coded;              /* there is a Transfer-Encoding */
+	bool coding_missing;     /* it has an empty element */
 	bool close, keep_alive;  /* options of Connection */
 	unsigned options, names; /* all options; those that may name a field */
 	bool expect;
@@ -28,6 +29,7 @@ survey_codings(struct survey *seen, struct tg_str list)
 	while (tg_list_next(&list, &coding)) {
 		seen->chunked_last = tg_str_ieq(coding, TG_STR("chunked"));
 		seen->chunked += seen->chunked_last;
+		seen->coding_missing |= coding.len == 0;
 		seen->codings++;
 	}
 }
@@ -154,11 +156,12 @@ parse_length(struct tg_str digits, uint64_t *length)
 }
 
 /* Transfer-Encoding must be "chunked", once and alone; HTTP/1.0 does not have it (RFC 9112
- * §6.1). Codings before it are valid, but we know none. */
+ * §6.1). Codings before it are valid, but we know none. Empty elements, which other lists may have
+ * (RFC 9110 §5.6.1), are refused: not every reader skips them. */
 static int
 judge_codings(const struct tg_head *head, const struct survey *seen)
 {
-	if (seen->lengths > 0 || head->minor == 0)
+	if (seen->lengths > 0 || head->minor == 0 || seen->coding_missing)
 		return TG_HTTP_BAD;
 	if (!seen->chunked_last || seen->chunked != 1)
 		return TG_HTTP_BAD;

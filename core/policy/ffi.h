@@ -106,12 +106,14 @@ enum tg_part { TG_PART_PATH, TG_PART_QUERY, TG_PART_HOST };
 int tg_ffi_req_rewrite(
     struct tg_req_view *req, uint64_t serial, int part, const char *value, size_t len);
 
-/* Change the status of the response that is being forwarded: 200..599. */
+/* Change the status of the response that is being forwarded: 200..599, and not between one that
+ * has a body and one that has none. */
 int tg_ffi_res_status(struct tg_req_view *req, uint64_t serial, int status);
 
 /* Answer by ourselves: the engine sends it when the hook returns. Allowed before a response
  * head was sent; a server's response that is there is discarded. After it, response fields may
- * be added with tg_ffi_field_add on TG_SIDE_RESPONSE. status 200..599. */
+ * be added with tg_ffi_field_add on TG_SIDE_RESPONSE. status 200..599; 204, 205 and 304 have no
+ * body. */
 int tg_ffi_req_respond(
     struct tg_req_view *req, uint64_t serial, int status, const char *body, size_t len);
 

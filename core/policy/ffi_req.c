@@ -168,6 +168,13 @@ status_has_body(int status)
 	return status != 204 && status != 304;
 }
 
+/* Does anything follow the head of the response? */
+static bool
+has_content(const struct tg_req *req)
+{
+	return req->answered ? req->answer.len > 0 : req->out.framing != TG_FRAMING_NONE;
+}
+
 int
 tg_ffi_res_status(struct tg_req_view *view, uint64_t serial, int status)
 {
@@ -181,6 +188,8 @@ tg_ffi_res_status(struct tg_req_view *view, uint64_t serial, int status)
 	/* The body is there or it is not: a status that says otherwise would break the framing
 	 * (RFC 9112 §6.3). */
 	if (status_has_body(status) != status_has_body(head->status))
+		return TG_FFI_FORBIDDEN;
+	if (status == 205 && has_content((struct tg_req *)(void *)view))
 		return TG_FFI_FORBIDDEN;
 	if (status != head->status)
 		head->reason = tg_reason(status);
@@ -198,6 +207,8 @@ tg_ffi_req_respond(
 	if (req == NULL)
 		return TG_FFI_ENDED;
 	if (status < 200 || status > 599)
+		return TG_FFI_INVALID;
+	if (len > 0 && (!status_has_body(status) || status == 205))
 		return TG_FFI_INVALID;
 	if (view->end != TG_END_NONE)
 		return TG_FFI_STATE;

@@ -226,6 +226,8 @@ local function respond_failed(code, status)
     where.raise("req:respond: status %d: %s", status, engine.strerror(code))
 end
 
+local NO_CONTENT = { [204] = true, [205] = true, [304] = true } -- RFC 9110 §15.3.5, §15.3.6, §15.4.5
+
 local function check_answer(status, headers, body)
     if type(status) ~= "number" or status % 1 ~= 0 or status < 200 or status > 599 then
         where.raise("req:respond: the status must be a whole number from 200 to 599, not %s",
@@ -236,6 +238,9 @@ local function check_answer(status, headers, body)
     end
     if body ~= nil and type(body) ~= "string" then
         where.raise("req:respond: the body must be a string, not %s", type(body))
+    end
+    if NO_CONTENT[status] and body and body ~= "" then
+        where.raise("req:respond: an answer with status %d has no body", status)
     end
 end
 

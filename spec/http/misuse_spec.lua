@@ -73,6 +73,88 @@ describe("a script", function()
     end)
 end)
 
+-- What would be other bytes on the wire than HTTP has there is an error where it is written, also
+-- when the script goes on as if nothing were.
+describe("what a script must not write is a Lua error and never on the wire:", function()
+    local function refused(hook, acts)
+        local functions = {}
+        for i, act in ipairs(acts) do functions[i] = ("function(req, res) %s end"):format(act) end
+        local server = h.origin { body = "whole" }
+        local gate = tidegate { servers = { server }, listen = { [hook] = h.code(([[function(req, res)
+            local act = ({ %s })[tonumber(req.headers["X-Act"])]
+            if req.path == "/dared" then
+                if pcall(act, req, res) then error "it was let do it" end
+            else
+                act(req, res)
+            end
+            if not res then return web end
+        end]]):format(table.concat(functions, ",\n"))) } }
+        local client = raw(gate)
+        for i, act in ipairs(acts) do
+            client:send(h.request_text { headers = { ["X-Act"] = i } })
+            assert.equal(500, client:read_response().status, act)
+            client:send(h.request_text { path = "/dared", headers = { ["X-Act"] = i } })
+            local res = client:read_response()
+            assert.is_true(res.status == 200 and res.complete, act)
+            assert.is_nil(res.head:find("B:", 1, true), act)
+        end
+        for _, head in ipairs(server.heads) do assert.is_nil(head:find("B:", 1, true), head) end
+        assert.equal(#acts, gate:stats().hooks.errors)
+    end
+
+    it("an answer with another status, a body where there is none, or bytes between its fields", function()
+        refused("route", {
+            "req:respond(99)", "req:respond(100)", "req:respond(101)", "req:respond(600)",
+            "req:respond(200.5)", "req:respond('200 OK')", "req:respond(200, {}, 5)",
+            "req:respond(204, 'text')", "req:respond(205, 'text')", "req:respond(304, 'text')",
+            "req:respond(200, { A = 'x\\r\\nB: y' })", "req:respond(200, { ['B: y\\r\\nA'] = 'x' })",
+            "req:respond(200, { ['Content-Length'] = 9 }, 'text')",
+            "req:respond(200, { ['Transfer-Encoding'] = 'chunked' }, 'text')",
+            "req:respond(200, { Connection = 'keep-alive' })",
+        })
+    end)
+
+    it("a redirect with a line end", function()
+        local gate = routed "return req:redirect('/\\r\\nSet-Cookie: a=1')"
+        local res = get(gate, "/")
+        assert.equal(500, res.status)
+        assert.is_nil(res.headers["set-cookie"])
+    end)
+
+    it("a request with control bytes, illegal names, a framing of its own or another target", function()
+        refused("route", {
+            "req.headers.A = 'x\\rB: y'", "req.headers.A = 'x\\nB: y'", "req.headers.A = 'x\\0B: y'",
+            "req:add('A', 'x\\1B: y')", "req.headers['B:'] = 'x'", "req.headers['A\\r\\nB'] = 'x'",
+            "req:add('A B', 'x')", "req.headers[''] = 'x'", "req.headers['Content-Length'] = '5'",
+            "req.headers['Transfer-Encoding'] = 'chunked'", "req.headers.Connection = 'close'",
+            "req:add('Host', 'b')", "req.path = '/a HTTP/1.1\\r\\nB: x'", "req.path = '/a b'",
+            "req.path = 'a'", "req.path = '/a?b'", "req.query = 'a\\nB: x'", "req.query = 'a#b'",
+            "req.host = 'a\\r\\nB: x'", "req.host = 'a b'", "req.host = ''",
+        })
+    end)
+
+    it("a response with another body than it has, control bytes or illegal names", function()
+        refused("response", {
+            "res.status = 99", "res.status = 101", "res.status = 600", "res.status = 204", "res.status = 205",
+            "res.status = 304", "res.headers.A = 'x\\r\\nB: y'", "res:add('A', 'x\\0B: y')",
+            "res.headers['B: y\\r\\nA'] = 'x'", "res.headers['Content-Length'] = '1'",
+            "res.headers['Transfer-Encoding'] = 'gzip'", "res:remove('Content-Length')",
+        })
+    end)
+
+    it("but a status without a body is what it may answer", function()
+        local gate = routed "return req:respond(tonumber(req.path:sub(2)))"
+        local client = raw(gate)
+        for status, length in pairs { [204] = false, [205] = "0", [304] = false } do
+            client:send(h.request_text { path = "/" .. status })
+            local res = client:read_response()
+            assert.equal(status, res.status)
+            assert.equal(length or nil, res.headers["content-length"])
+            assert.is_nil(res.headers["transfer-encoding"])
+        end
+    end)
+end)
+
 describe("running out of memory", function()
     it("in a script costs its request", function()
         if h.sanitizer ~= "" then return end -- sanitizers map terabytes

@@ -384,6 +384,9 @@ describe("an answer", function()
             [{ "200" }] = 'the status must be a whole number from 200 to 599, not "200"',
             [{ 200.5 }] = "the status must be a whole number from 200 to 599, not 200.5",
             [{ 200, 5 }] = "the body must be a string, not number",
+            [{ 204, "a" }] = "an answer with status 204 has no body",
+            [{ 205, {}, "a" }] = "an answer with status 205 has no body",
+            [{ 304, "a" }] = "an answer with status 304 has no body",
             [{ 200, "a", "b" }] = "the headers must be a table, not string",
             [{ 200, { A = "\n" } }] = 'the value of header "A" holds LF at byte 1',
         } do

@@ -17,17 +17,34 @@ local ROWS = {
     { "a head that ends with CR CR", HEAD .. "X: y\r\r\n\r\n", 400 },
     { "a NUL in a value", HEAD .. "X: a\0b\r\n\r\n", 400 },
     { "a NUL in the target", "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a NUL in a name", HEAD .. "X\0: y\r\n\r\n", 400 },
+    { "another control byte in a value", HEAD .. "X: \1\r\n\r\n", 400 },
+    { "a DEL in a value", HEAD .. "X: \127\r\n\r\n", 400 },
+    { "a byte above ASCII in the target", "GET /\195\164 HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     { "a space before a colon", HEAD .. "X : y\r\n\r\n", 400 },
+    { "a tab before a colon", HEAD .. "X\t: y\r\n\r\n", 400 },
+    { "a space in a name", HEAD .. "X Y: z\r\n\r\n", 400 },
     { "a folded field", HEAD .. "X: y\r\n z\r\n\r\n", 400 },
     { "a space before the first field", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400 },
+    { "an empty line that holds a space", HEAD .. "X: y\r\n \r\n\r\n", 400 },
     { "a field without a name", HEAD .. ": y\r\n\r\n", 400 },
     { "a field without a colon", HEAD .. "Nothing\r\n\r\n", 400 },
     { "two spaces in the request line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a tab in the request line", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a space before the request line", " " .. HEAD .. "\r\n", 400 },
+    { "a space after the request line", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400 },
+    { "a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a fragment in the target", "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a method that is no token", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "an asterisk for another method than OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     { "no Host", "GET / HTTP/1.1\r\n\r\n", 400 },
     { "two Hosts", HEAD .. "Host: b\r\n\r\n", 400 },
     { "a Host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
     { "an absolute target and a Host that is none", "GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
     { "a target with user information", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "a Host with user information", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400 },
+    { "a target with an empty host", "GET http:///p HTTP/1.1\r\nHost:\r\n\r\n", 400 },
+    { "a target of another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     { "a length and chunks", POST .. "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
     { "chunks and a length", POST .. "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400 },
     { "two lengths that differ", POST .. "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400 },
@@ -38,14 +55,24 @@ local ROWS = {
     { "a hexadecimal length", POST .. "Content-Length: 0x5\r\n\r\nhello", 400 },
     { "a length beyond 64 bits", POST .. "Content-Length: 18446744073709551616\r\n\r\n", 400 },
     { "an empty length", POST .. "Content-Length:\r\n\r\n", 400 },
+    { "an empty coding", POST .. "Transfer-Encoding:\r\n\r\n0\r\n\r\n", 400 },
+    { "an empty element behind chunked", POST .. "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n", 400 },
+    { "an empty element before chunked", POST .. "Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "a parameter of chunked", POST .. "Transfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n", 400 },
     { "a coding that is not chunked", POST .. "Transfer-Encoding: gzip\r\n\r\n", 400 },
     { "chunked before another coding", POST .. "Transfer-Encoding: chunked, gzip\r\n\r\n", 400 },
     { "chunked twice", POST .. "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
     { "a coding before chunked, which nobody here can undo",
         POST .. "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501 },
     { "chunks in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+    { "a version below 1", "GET / HTTP/0.9\r\nHost: a\r\n\r\n", 400 },
+    { "a version of two digits", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400 },
+    { "a version in lower case", "GET / http/1.1\r\nHost: a\r\n\r\n", 400 },
+    { "the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400 },
     { "another major version", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505 },
     { "a Connection that names what a proxy has said", HEAD .. "Via: 1.1 a\r\nConnection: Via\r\n\r\n", 400 },
+    { "a CONNECT, and what was to go through", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n\22\3\1", 501 },
+    { "a CONNECT without a port", "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", 501 },
     { "a TRACE with content", "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", 400 },
     { "a head over 16 KiB", HEAD .. "X: " .. ("x"):rep(16384) .. "\r\n\r\n", 431 },
     { "a head that never ends", HEAD .. ("X: y\r\n"):rep(120) .. "Y: " .. ("x"):rep(16384), 431 },
@@ -112,6 +139,23 @@ describe("a chunked body that is malformed", function()
         ["a size that is no number"] = "xyz\r\nhello\r\n0\r\n\r\n",
         ["a size with a sign"] = "-5\r\nhello\r\n0\r\n\r\n",
         ["a size beyond 64 bits"] = "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        ["a size beyond 63 bits"] = "8000000000000005\r\nhello\r\n0\r\n\r\n",
+        ["a size of 17 digits"] = "00000000000000005\r\nhello\r\n0\r\n\r\n",
+        ["an empty size"] = "\r\nhello\r\n0\r\n\r\n",
+        ["a size with another sign"] = "+5\r\nhello\r\n0\r\n\r\n",
+        ["a size that says it is hexadecimal"] = "0x5\r\nhello\r\n0\r\n\r\n",
+        ["a space before the size"] = " 5\r\nhello\r\n0\r\n\r\n",
+        ["a space after the size"] = "5 \r\nhello\r\n0\r\n\r\n",
+        ["a bare CR after the size"] = "5\rhello\r\n0\r\n\r\n",
+        ["more data than the size says"] = "5\r\nhello!\r\n0\r\n\r\n",
+        ["an extension without a name"] = "5;\r\nhello\r\n0\r\n\r\n",
+        ["a bare LF in an extension"] = "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        ["an extension over 16 KiB"] = "5;" .. ("a"):rep(16385) .. "\r\nhello\r\n0\r\n\r\n",
+        ["a bare LF after the last chunk"] = "5\r\nhello\r\n0\n\r\n",
+        ["a folded trailer"] = "5\r\nhello\r\n0\r\nX: y\r\n z\r\n\r\n",
+        ["a NUL in a trailer"] = "5\r\nhello\r\n0\r\nX: \0\r\n\r\n",
+        ["a trailer over 16 KiB"] = "5\r\nhello\r\n0\r\nX: " .. ("x"):rep(16384) .. "\r\n\r\n",
+        ["more than 128 fields in its trailer"] = "5\r\nhello\r\n0\r\n" .. ("X: y\r\n"):rep(129) .. "\r\n",
         ["no CRLF after the data"] = "5\r\nhelloworld\r\n0\r\n\r\n",
         ["a bare LF after the size"] = "5\nhello\r\n0\r\n\r\n",
         ["a bare LF after the data"] = "5\r\nhello\n0\r\n\r\n",
@@ -139,7 +183,34 @@ describe("a chunked body that is malformed", function()
     end
 end)
 
+-- A head of exactly `size` bytes.
+local function head_of(size)
+    local start = HEAD .. "X: "
+    return start .. ("x"):rep(size - #start - 4) .. "\r\n\r\n"
+end
+
 describe("limits of a listener", function()
+    it("are 16 KiB of head, 8 KiB of target and 128 fields, to the byte, where nothing is said", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local function target(size) return ("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(("x"):rep(size - 1)) end
+        local function fields(count) return HEAD .. ("X: y\r\n"):rep(count - 1) .. "\r\n" end
+        for i, row in ipairs {
+            { head_of(16384), head_of(16385), 431 },
+            { target(8192), target(8193), 414 },
+            { fields(128), fields(129), 431 },
+        } do
+            local client = raw(gate)
+            client:send(row[1])
+            assert.equal(200, client:read_response().status)
+            client:send(row[2])
+            assert.equal(row[3], client:read_response().status)
+            client:wait_closed()
+            assert.equal(i, server.requests)
+        end
+        assert.equal(16384 - #"GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n", #server.seen[1].headers.x)
+    end)
+
     it("let pass what is just within them", function()
         local gate = tidegate { servers = { origin {} }, listen = {
             limits = { uri = 100, fields = 10, body = 50, head = 1000 },
@@ -176,6 +247,24 @@ describe("limits of a listener", function()
         h.wait_until(function() return server.seen[1].complete == false end, "the end at the server")
     end)
 
+    it("let pass a body of just their size, in chunks of any size", function()
+        local server = origin { handler = function(conn, request)
+            h.respond(conn, request, { body = tostring(#request:read()) })
+        end }
+        local gate = tidegate { servers = { server }, listen = { limits = { body = "1k" } } }
+        local client = raw(gate)
+        for _, size in ipairs { 1, 512, 1024 } do
+            client:send(POST .. "Transfer-Encoding: chunked\r\n\r\n"
+                .. h.chunk(("x"):rep(size)):rep(1024 / size) .. h.last_chunk)
+            assert.equal("1024", client:read_response().body)
+        end
+        client:send(POST .. "Content-Length: 1024\r\n\r\n" .. ("x"):rep(1024))
+        assert.equal("1024", client:read_response().body)
+        client:send(POST .. "Transfer-Encoding: chunked\r\n\r\n" .. h.chunk(("x"):rep(1024)) .. h.chunk "x")
+        assert.equal(413, client:read_response().status)
+        client:wait_closed()
+    end)
+
     it("are each listener's own", function()
         local server = origin {}
         local other = h.free_port()
@@ -207,6 +296,32 @@ describe("what looks wrong and is not:", function()
         local gate = tidegate { servers = { server } }
         assert.equal(200, h.request(gate, { method = "BREW" }).status)
         assert.equal(1, server.requests)
+    end)
+
+    it("a minor version that nobody knows yet", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        assert.equal("1.1", h.get(gate, "/", { version = "1.2" }).version)
+        assert.equal("1.1", server.seen[1].version)
+    end)
+
+    it("empty elements in a list, but for a list of codings", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(HEAD .. "Connection: , x,, close,\r\nX: y\r\n\r\n")
+        assert.equal("close", client:read_response().headers.connection)
+        client:wait_closed()
+        assert.is_nil(server.seen[1].headers.x)
+    end)
+
+    it("names and codings in any case", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send "POST / HTTP/1.1\r\nhOST: a\r\ntRANSFER-eNCODING: cHUNKED\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        assert.equal(200, client:read_response().status)
+        assert.equal("hello", server.seen[1].body)
     end)
 
     it("tabs and spaces around a value", function()

@@ -48,6 +48,59 @@ describe("an interim response", function()
         assert.equal(5, #res.interim)
     end)
 
+    for _, status in ipairs { 100, 102, 103, 199 } do
+        it(("(%d) that nobody expects is relayed to HTTP/1.1 and kept from HTTP/1.0"):format(status), function()
+            local server = origin { handler = function(conn, request)
+                conn:send(("HTTP/1.1 %d Odd\r\nX: y\r\n\r\n"):format(status))
+                h.respond(conn, request, { body = "page" })
+            end }
+            local gate = tidegate { servers = { server } }
+            local res = h.get(gate, "/")
+            assert.equal(status, res.interim[1].status)
+            assert.equal("y", res.interim[1].headers.x)
+            assert.equal(1, #res.interim)
+            assert.equal("page", res.body)
+            res = h.get(gate, "/", { version = "1.0", headers = { Connection = "keep-alive" } })
+            assert.same({}, res.interim)
+            assert.equal("page", res.body)
+        end)
+    end
+
+    it("loses a framing that it cannot have, and what is for one hop", function()
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\nConnection: X\r\nX: 1\r\nY: 2\r\n\r\n"
+            conn:send "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n"
+            h.respond(conn, request, { body = "page" })
+        end }
+        local res = h.get(tidegate { servers = { server } }, "/")
+        assert.equal("HTTP/1.1 103 Early Hints\r\nY: 2\r\n\r\n", res.interim[1].head)
+        assert.equal("HTTP/1.1 103 Early Hints\r\n\r\n", res.interim[2].head)
+        assert.equal("page", res.body)
+    end)
+
+    it("with a body is malformed: what follows is no head", function()
+        local server = origin { handler = function(conn, request)
+            conn:send "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\nhello"
+            h.respond(conn, request, {})
+        end }
+        local gate = tidegate { servers = { server } }
+        assert.equal(502, h.get(gate, "/").status)
+        assert.equal(1, gate:stats().endings.bad_response)
+    end)
+
+    it("comes 32 times at most", function()
+        local count = 32
+        local server = origin { handler = function(conn, request)
+            conn:send(("HTTP/1.1 102 Processing\r\n\r\n"):rep(count))
+            h.respond(conn, request, {})
+        end }
+        local gate = tidegate { servers = { server } }
+        assert.equal(200, h.get(gate, "/").status)
+        count = 33
+        assert.equal(502, h.get(gate, "/").status)
+        assert.equal(502, h.get(gate, "/", { version = "1.0" }).status)
+    end)
+
     it("is kept from an HTTP/1.0 client, which knows none", function()
         local server = origin { handler = function(conn, request)
             conn:send "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
@@ -57,6 +110,123 @@ describe("an interim response", function()
         local res = h.get(gate, "/", { version = "1.0" })
         assert.equal("page", res.body)
         assert.same({}, res.interim)
+    end)
+end)
+
+describe("a client that asks whether to send its body", function()
+    local ASKS = "POST /asks HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
+    local LENGTH = ASKS .. "Content-Length: 30\r\n\r\n"
+    local EVIL = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n" -- of 31 bytes
+
+    it("and sends it without waiting gets its answer, and so does its next request", function()
+        local server = origin { handler = function(conn, request)
+            if request.headers.expect then conn:send "HTTP/1.1 100 Continue\r\n\r\n" end
+            h.respond(conn, request, { body = request.path .. (request:read() or "") })
+        end }
+        local gate = tidegate { servers = { server } }
+        for _, rest in ipairs {
+            ("Content-Length: %d\r\n\r\n%s"):format(#EVIL, EVIL),
+            "Transfer-Encoding: chunked\r\n\r\n" .. h.chunk(EVIL) .. h.last_chunk,
+        } do
+            local client = raw(gate)
+            client:send(ASKS .. rest .. request_text { path = "/next" })
+            assert.equal("/asks" .. EVIL, client:read_response().body)
+            assert.equal("/next", client:read_response().body)
+        end
+    end)
+
+    it("and is refused cannot have its body taken for a request, should it come all the same", function()
+        local server = origin { handler = function(conn, request)
+            h.respond(conn, request, { status = 417 })
+        end }
+        local own = h.routed({ server }, "function(req) return req:respond(417) end")
+        for _, gate in ipairs { tidegate { servers = { server } }, own } do
+            for i, framing in ipairs { "Content-Length: 31", "Transfer-Encoding: chunked" } do
+                local client = raw(gate)
+                client:send(ASKS .. framing .. "\r\n\r\n")
+                local res = client:read_response()
+                assert.equal(417, res.status)
+                assert.equal("close", res.headers.connection)
+                client:send(EVIL .. request_text {})
+                client:wait_closed()
+                assert.equal(i, gate:stats().requests.total)
+            end
+        end
+        assert.is_nil(server:saw(function(request) return request.path ~= "/asks" end))
+    end)
+
+    it("and leaves when it hears no has cost the server's connection, and nothing else", function()
+        local server = origin { handler = function(conn, request)
+            h.respond(conn, request, { status = 401 })
+            conn:read_until_close()
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(LENGTH)
+        assert.equal(401, client:read_response().status)
+        client:close()
+        h.wait_until(function() return server:open() == 0 end, "the end of the server's connection")
+        assert.equal(0, gate:server("a").idle)
+    end)
+
+    it("and would be answered by us in any case is answered at once", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { limits = { body = 10 } } }
+        local client = raw(gate)
+        client:send(LENGTH)
+        local res = client:read_response()
+        assert.equal(413, res.status)
+        assert.same({}, res.interim)
+        assert.equal(0, server.accepted)
+    end)
+
+    it("for what nobody knows is the server's business", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        assert.equal(200, h.get(gate, "/", { headers = { Expect = "miracles" } }).status)
+        assert.equal("miracles", server.seen[1].headers.expect)
+    end)
+end)
+
+describe("a client that wants another protocol", function()
+    local ASKS = "GET /asks HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+    it("gets an ordinary answer, and what it sends behind its request is its next one", function()
+        local server = origin { body = function(request) return request.path end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send(ASKS .. "\r\n" .. request_text { path = "/next" } .. "\x81\5hello")
+
+        assert.equal("/asks", client:read_response().body)
+        assert.equal("/next", client:read_response().body)
+        assert.equal(400, client:read_response().status) -- a frame is no request
+        client:wait_closed()
+        for _, request in ipairs(server.seen) do
+            assert.is_nil(request.headers.upgrade)
+            assert.is_nil(request.headers.connection)
+        end
+    end)
+
+    it("has its body read as a body", function()
+        local server = origin { body = function(request) return request.path .. request.body end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        local body = request_text { path = "/evil" }
+        client:send(ASKS .. ("Content-Length: %d\r\n\r\n"):format(#body) .. body .. request_text { path = "/next" })
+        assert.equal("/asks" .. body, client:read_response().body)
+        assert.equal("/next", client:read_response().body)
+    end)
+
+    it("never sees a server switch", function()
+        local server = origin { handler = function(conn)
+            conn:send "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(ASKS .. "\r\n")
+        assert.equal(502, client:read_response().status)
+        h.wait_until(function() return server:open() == 0 end, "the end of the server's connection")
     end)
 end)
 
@@ -120,6 +290,20 @@ describe("an early answer", function()
             assert.equal("/next", following.body)
         end
         assert.is_nil(server:saw(function(request) return request.path == "/smuggled" end))
+    end)
+
+    it("closes the connection when nobody can say how much of the body is to come", function()
+        local server = origin { handler = function(conn, request) h.respond(conn, request, {}) end }
+        local own = h.routed({ server }, "function(req) return req:respond(200) end")
+        for _, gate in ipairs { tidegate { servers = { server } }, own } do
+            local client = raw(gate)
+            client:send "POST /early HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"
+            assert.equal("close", client:read_response().headers.connection)
+            client:send("llo\r\n0\r\n\r\n" .. request_text { path = "/never" })
+            client:wait_closed()
+            assert.equal(1, gate:stats().requests.total)
+        end
+        assert.is_nil(server:saw(function(request) return request.path ~= "/early" end))
     end)
 
     it("may begin with the first bytes of the request, and both then stream side by side", function()

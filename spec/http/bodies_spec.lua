@@ -80,6 +80,23 @@ describe("the body of a request", function()
         assert.equal("query", request(gate, { method = "GET", body = "query" }).body)
     end)
 
+    it("in chunks may have sizes with zeros in front, and fields behind it that mean nothing there", function()
+        local server = mirror()
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+
+        client:send(h.request_text { method = "POST", headers = CHUNKED, body = "000000000000000A\r\n0123456789\r\n"
+            .. "00a\r\nabcdefghij\r\n000\r\nContent-Length: 5\r\nTransfer-Encoding: gzip\r\nHost: b\r\n"
+            .. "Connection: close\r\nX-Forwarded-For: c\r\n\r\n" })
+        local res = client:read_response()
+        client:send(h.request_text {})
+
+        assert.equal("0123456789abcdefghij", res.body)
+        assert.equal(200, client:read_response().status)
+        assert.same({}, server.seen[1].trailer)
+        assert.equal("localhost", server.seen[1].headers.host)
+    end)
+
     it("loses its chunk extensions and its trailer, and nothing else", function()
         local server = mirror()
         local gate = tidegate { servers = { server } }
@@ -132,6 +149,20 @@ describe("the body of a response", function()
             local res = client:read_response()
             assert.equal("chunked", res.framing)
             assert.is_true(body == res.body, "other bytes, in chunks of " .. size)
+        end
+    end)
+
+    it("in chunks loses its extensions and its trailer, whatever that says", function()
+        local gate = tidegate { servers = { verbatim("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+            .. "Trailer: X\r\n\r\n0005 ; a = \"b\\\"\"\r\nhello\r\n000\r\n"
+            .. "X: 1\r\nContent-Length: 9\r\nSet-Cookie: a=1\r\n\r\n") } }
+        local client = raw(gate)
+        for _ = 1, 2 do
+            client:send(h.request_text {})
+            local res = client:read_response()
+            assert.equal("hello", res.body)
+            assert.same({}, res.trailer)
+            for _, name in ipairs { "Trailer", "X", "Set-Cookie" } do assert.is_nil(res.headers[name]) end
         end
     end)
 

@@ -25,6 +25,53 @@ describe("the head of a request", function()
         }, fields)
     end)
 
+    it("with fields that no intermediary may touch goes on with them as they are", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local fields = {
+            { "Authorization", "Digest a=\"b, c\", d=e" }, { "If-Match", "\"a\", W/\"b\"" },
+            { "If-None-Match", "*" }, { "If-Modified-Since", "Sunday, 06-Nov-94 08:49:37 GMT" },
+            { "If-Unmodified-Since", "Sun Nov  6 08:49:37 1994" }, { "If-Range", "\"a\"" },
+            { "Range", "lines=1-2" }, { "Cache-Control", "no-transform" }, { "Accept-Encoding", "br;q=0.5, *" },
+            { "Proxy-Authorization", "Basic eDp5" }, { "Unheard-Of", "\195\164\128\255" },
+            { "Max-Forwards", "0" }, { "Content-Encoding", "gzip, chunked" }, { "User-Agent", "a (b; \\)" },
+        }
+        request(gate, { method = "BREW", headers = fields, body = "\31\139" })
+        for _, field in ipairs(fields) do assert.same({ field[2] }, server.seen[1]:values(field[1])) end
+        assert.equal("\31\139", server.seen[1].body)
+    end)
+
+    it("has our version, whatever the client's", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        for i, version in ipairs { "1.0", "1.1", "1.2", "1.9" } do
+            assert.equal("1.1", get(gate, "/", { version = version }).version)
+            assert.equal("1.1", server.seen[i].version)
+        end
+    end)
+
+    it("has one Host, the first field", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send "GET / HTTP/1.1\r\nX: y\r\nhost: A.example:80\r\n\r\n"
+        assert.equal(200, client:read_response().status)
+        assert.same({ "Host", "A.example:80" }, server.seen[1].list[1])
+        client:send "GET / HTTP/1.1\r\nHost:\r\n\r\n" -- the target has no authority
+        assert.equal(200, client:read_response().status)
+        assert.same({ "Host", "" }, server.seen[2].list[1])
+    end)
+
+    it("that comes back to where it was ends, it does not go round for ever", function()
+        local gate = tidegate([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${listen}" } } })
+            tide.listen("${listen}", { route = web })
+        ]])
+        assert.equal(431, get(gate, "/").status) -- each round adds a Via
+        gate:wait_stats(function(stats) return stats.requests.active == 0 end)
+    end)
+
     it("says that we were there, once, whatever the number of attempts", function()
         local served = 0
         local server = origin { handler = function(conn, req)
@@ -56,6 +103,7 @@ describe("the head of a request", function()
         assert.equal("999", hops("OPTIONS", "99999999999999999999"))
         assert.equal("5", hops("GET", "5"))
         assert.equal("0", hops("GET", "0"))
+        assert.is_nil(hops("OPTIONS", nil)) -- nor do we begin to count
     end)
 
     it("that may go no further is answered by us", function()
@@ -127,6 +175,18 @@ describe("the head of a request", function()
         assert.equal("example.org:81", server.seen[2].headers.host)
     end)
 
+    it("with an absolute target without a path asks for the root, or OPTIONS for the server", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        for i, row in ipairs { { "GET http://a", "/" }, { "GET http://a?q", "/?q" }, { "OPTIONS http://a", "*" },
+            { "OPTIONS http://a/", "/" }, { "OPTIONS http://a?q", "/?q" } } do
+            client:send(row[1] .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert.equal(200, client:read_response().status)
+            assert.equal(row[2], server.seen[i].target)
+        end
+    end)
+
     it("of OPTIONS * keeps its target", function()
         local server = origin {}
         local gate = tidegate { servers = { server } }
@@ -188,6 +248,36 @@ describe("the head of a response", function()
         assert.truthy(res.head:find("X-lower-UPPER: kept as it is", 1, true))
     end)
 
+    it("with fields that no intermediary may touch goes on with them as they are", function()
+        local fields = {
+            { "WWW-Authenticate", "Basic realm=\"a, b\"" }, { "WWW-Authenticate", "Digest a=\"b\"" },
+            { "Authentication-Info", "a=b" }, { "Allow", "GET,,BREW" }, { "Proxy-Authenticate", "Basic" },
+            { "Content-Range", "bytes 0-0/9" }, { "Cache-Control", "no-transform" }, { "Server", "a/1 (b)" },
+            { "Unheard-Of", "\195\164\128\255" }, { "Via", "1.0 before" }, { "Retry-After", "1" },
+        }
+        local gate = tidegate { servers = { origin { status = 401, headers = fields, body = "\31\139" } } }
+        local res = get(gate, "/")
+        local got = {}
+        for i = 1, #fields do got[i] = res.list[i] end
+        assert.same(fields, got)
+        assert.equal("\31\139", res.body)
+    end)
+
+    it("may have any status from 200 to 599, known or not, and any reason or none", function()
+        local line
+        local gate = tidegate { servers = { origin { handler = function(conn)
+            conn:send(line .. "\r\nContent-Length: 0\r\n\r\n")
+        end } } }
+        for sent, seen in pairs {
+            ["HTTP/1.1 299 "] = "HTTP/1.1 299 ", ["HTTP/1.1 299"] = "HTTP/1.1 299 ",
+            ["HTTP/1.1 404"] = "HTTP/1.1 404 Not Found", ["HTTP/1.1 418 \t\195\164 "] = "HTTP/1.1 418 \t\195\164 ",
+            ["HTTP/1.2 599 X"] = "HTTP/1.1 599 X", ["HTTP/1.0 200 OK"] = "HTTP/1.1 200 OK",
+        } do
+            line = sent
+            assert.equal(seen, get(gate, "/").first)
+        end
+    end)
+
     it("loses what is meant for one hop only", function()
         local gate = tidegate { servers = { origin { headers = {
             Connection = "X-Mine, keep-alive", ["X-Mine"] = "1", ["Keep-Alive"] = "timeout=5",
@@ -223,6 +313,11 @@ end)
 describe("a response without a Date", function()
     it("gets one", function()
         local gate = tidegate { servers = { origin {} } }
+        assert.matches("^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$", get(gate, "/").headers.date)
+    end)
+
+    it("gets one also when it is ours", function()
+        local gate = tidegate { servers = { origin { stopped = true } }, retries = 0 }
         assert.matches("^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$", get(gate, "/").headers.date)
     end)
 

@@ -74,6 +74,35 @@ describe("keep-alive", function()
         assert.equal("closed", client:wait_closed())
     end)
 
+    it("nothing behind a request that asks for the end of the connection is taken for one", function()
+        local server = origin { body = echo_path }
+        local gate = tidegate { servers = { server } }
+        for i, last in ipairs {
+            request_text { path = "/last", headers = { Connection = "Close" } },
+            request_text { path = "/last", headers = { Connection = "keep-alive, close" }, version = "1.0" },
+            request_text { path = "/last", version = "1.0" },
+            request_text { path = "/last", method = "POST", body = "x", headers = { Connection = "x, close" } },
+        } do
+            local client = raw(gate)
+            client:send(last .. request_text { path = "/never" })
+            assert.equal("/last", client:read_response().body)
+            client:wait_closed()
+            assert.equal(i, server.requests)
+        end
+    end)
+
+    it("a server that ends the connection by its answer, and keeps it open, is not asked there again", function()
+        local server = origin { handler = function(conn)
+            conn:send "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nok"
+        end }
+        local gate = tidegate { servers = { server } }
+        for i = 1, 3 do
+            assert.equal("ok", h.get(gate, "/").body)
+            assert.equal(i, server.accepted)
+        end
+        h.wait_until(function() return server:open() == 0 end, "the gate keeps the connection")
+    end)
+
     it("a server that closes after its answer costs the client nothing", function()
         local server = origin { headers = { Connection = "close" }, handler = function(conn, request)
             h.respond(conn, request, { headers = { Connection = "close" }, body = request.path })
@@ -160,6 +189,15 @@ describe("keep-alive", function()
         assert.equal(200, client:read_response().status)
         assert.is_nil(server.seen[1].headers.expect)
         assert.equal("x", server.seen[1].body)
+    end)
+
+    it("an HTTP/1.0 server's connection that it wants to keep is used again", function()
+        local server = origin { handler = function(conn)
+            conn:send "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+        end }
+        local gate = tidegate { servers = { server } }
+        for _ = 1, 3 do assert.equal("1.1", h.get(gate, "/").version) end
+        assert.equal(1, server.accepted)
     end)
 
     it("an HTTP/1.0 server's answer without a length ends with its connection, and only that", function()

@@ -124,15 +124,40 @@ describe("a body in chunks with", function()
     }
     for title, body in pairs(BODIES) do
         it(title .. " is cut off for the client", function()
-            local server = saying(OK .. "Transfer-Encoding: chunked\r\n\r\n" .. body)
+            local go_on = false
+            local server = origin { handler = function(conn)
+                conn:send(OK .. "Transfer-Encoding: chunked\r\n\r\n" .. h.chunk "good")
+                h.wait_until(function() return go_on end, "the word to go on")
+                conn:send(body)
+            end }
             local gate = tidegate { servers = { server } }
-            local res = get(gate, "/")
-            if res and res.status == 200 then assert.is_false(res.complete) end
-            local stats = gate:wait_stats(function(stats) return stats.requests.active == 0 end)
-            assert.equal(1, stats.endings.bad_response_body + stats.endings.bad_response)
+            local client = raw(gate)
+
+            client:send(h.request_text {})
+            assert.equal(200, client:read_response_head().status)
+            assert.equal(h.chunk "good", client:read(#h.chunk "good"))
+            go_on = true
+
+            assert.is_nil(client:read_until_close():find "0\r\n\r\n$")
             h.wait_until(function() return server:open() == 0 end, "the end of the server's connection")
+            assert.equal(1, gate:stats().endings.bad_response_body)
         end)
     end
+
+    it("any of these is a 502 when it comes with the head", function()
+        local body
+        local server = origin { handler = function(conn)
+            conn:send(OK .. "Transfer-Encoding: chunked\r\n\r\n" .. body)
+        end }
+        local gate = tidegate { servers = { server } }
+        for title, bad in pairs(BODIES) do
+            body = bad
+            local res = get(gate, "/")
+            assert.equal(502, res and res.status, title)
+            assert.is_true(res.complete)
+        end
+        h.wait_until(function() return server:open() == 0 end, "the end of the server's connections")
+    end)
 end)
 
 describe("a body whose first chunk is malformed", function()

@@ -219,6 +219,15 @@ describe("the body of a response", function()
         end
     end)
 
+    it("to a HEAD is none, also where it is an error of ours", function()
+        local gate = tidegate { servers = { origin { stopped = true } }, retries = 0 }
+        local client = raw(gate)
+        client:send(h.request_text { method = "HEAD" } .. h.request_text {})
+        local error = client:read_response "HEAD"
+        assert.equal(503, error.status)
+        assert.equal(tonumber(error.headers["content-length"]), #client:read_response().body)
+    end)
+
     it("of a 204 or a 304 is none", function()
         local gate = tidegate { servers = { origin { handler = function(conn, req)
             if req.path == "/204" then

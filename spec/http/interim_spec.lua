@@ -292,6 +292,17 @@ describe("an early answer", function()
         assert.is_nil(server:saw(function(request) return request.path == "/smuggled" end))
     end)
 
+    it("throws away 64 KiB of the body to keep the connection, and not more", function()
+        local gate = h.routed({ origin {} }, "function(req) return req:respond(200, req.path) end")
+        for length, keep in pairs { [65536] = true, [65537] = false } do
+            local client = raw(gate)
+            client:send(("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"):format(length))
+            assert.equal(not keep and "close" or nil, client:read_response().headers.connection)
+            client:send(("x"):rep(length) .. request_text { path = "/next" })
+            if keep then assert.equal("/next", client:read_response().body) else client:wait_closed() end
+        end
+    end)
+
     it("closes the connection when nobody can say how much of the body is to come", function()
         local server = origin { handler = function(conn, request) h.respond(conn, request, {}) end }
         local own = h.routed({ server }, "function(req) return req:respond(200) end")

@@ -2,7 +2,8 @@
 -- The other pages are held to the same, as far as it applies to them.
 local h = require "harness"
 
-local PAGES = { "README.md", "lua/README.md", "scripts/README.md", "core/README.md", "spec/bench/README.md" }
+local PAGES = { "README.md", "lua/README.md", "scripts/README.md", "core/README.md", "spec/bench/README.md",
+    "spec/http/README.md" }
 local README = h.read "README.md"
 
 -- The code blocks of a page in one language, in order.

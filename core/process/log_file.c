@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 enum {
-	FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+	/* A FIFO that nobody reads would hold who opens it. */
+	FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
 	MODE = 0640,
 	WAIT_MS = 1000,
 };
@@ -28,7 +29,7 @@ tg_log_file_check(struct tg_str target)
 		return -ENAMETOOLONG;
 	memcpy(path, target.ptr + skip, target.len - skip);
 	path[target.len - skip] = '\0';
-	fd = open(path, FLAGS | O_NONBLOCK, MODE); /* a FIFO that nobody reads would hold us */
+	fd = open(path, FLAGS, MODE);
 	if (fd < 0)
 		return -errno;
 	close(fd);

@@ -1,6 +1,7 @@
 -- Logs that go to a syslog: what a daemon gets, and what happens when it does not take it.
 local h = require "harness"
 local fcntl = require "posix.fcntl"
+local unistd = require "posix.unistd"
 local tidegate, get, code = h.tidegate, h.get, h.code
 
 local PATH = code [[function(req) return req.path end]]
@@ -185,7 +186,8 @@ describe("a syslog", function()
             assert.equal(200, get(gate, "/" .. i).status)
             syslog:wait("/" .. i .. "$")
         end
-        require("posix.unistd").close(reader)
+        h.wait_until(function() return unistd.read(reader, 1) end, "the other log is open")
+        unistd.close(reader)
         gate:wait_log "log lines for file:.*fifo were dropped: Broken pipe"
     end)
 

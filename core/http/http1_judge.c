@@ -51,7 +51,7 @@ survey_options(struct survey *seen, struct tg_str list)
 }
 
 static void
-survey_field(struct survey *seen, struct tg_field *field, unsigned minor)
+survey_field(struct survey *seen, struct tg_field *field)
 {
 	if (tg_field_is_hop(field->id, field->name))
 		field->flags |= TG_FIELD_HOP;
@@ -72,8 +72,6 @@ survey_field(struct survey *seen, struct tg_field *field, unsigned minor)
 		break;
 	case TG_FIELD_EXPECT:
 		seen->expect |= tg_str_ieq(field->value, TG_STR("100-continue"));
-		if (minor == 0) /* it means nothing there (RFC 9110 §10.1.1) */
-			field->flags |= TG_FIELD_HOP;
 		break;
 	default:
 		break;
@@ -125,7 +123,7 @@ survey_head(struct tg_head *head, struct survey *seen)
 {
 	*seen = (struct survey){ .host = NULL };
 	for (size_t i = 0; i < head->count; i++)
-		survey_field(seen, &head->fields[i], head->minor);
+		survey_field(seen, &head->fields[i]);
 	if (seen->options > OPTIONS_MAX)
 		return TG_HTTP_BAD;
 	for (size_t i = 0; seen->names > 0 && i < head->count; i++) {
@@ -214,6 +212,20 @@ judge_common(struct tg_head *head, struct survey *seen)
 	return error;
 }
 
+/* Expect means nothing in HTTP/1.0, and 100-continue nothing where there is no content: no server shall
+ * see them (RFC 9110 §10.1.1). */
+static void
+judge_expect(struct tg_head *head, const struct survey *seen)
+{
+	head->expect_continue = seen->expect && head->minor > 0 && head->framing != TG_FRAMING_NONE;
+	if (head->expect_continue || (!seen->expect && head->minor > 0))
+		return;
+	for (size_t i = 0; i < head->count; i++) {
+		if (head->fields[i].id == TG_FIELD_EXPECT)
+			head->fields[i].flags |= TG_FIELD_HOP;
+	}
+}
+
 int
 tg_http1_judge_request(struct tg_head *head)
 {
@@ -224,7 +236,7 @@ tg_http1_judge_request(struct tg_head *head)
 		return error;
 	if (seen.hosts > 1)
 		return TG_HTTP_BAD;
-	head->expect_continue = seen.expect && head->minor > 0;
+	judge_expect(head, &seen);
 	target_error = tg_http1_judge_target(head, seen.host);
 	if (target_error == TG_HTTP_BAD)
 		return TG_HTTP_BAD; /* outweighs a coding that is not known */

@@ -46,11 +46,23 @@ answer_last(struct tg_req *req)
 	return err;
 }
 
+/* What is for an https server only must not be had without TLS (RFC 9110 §7.4). */
+static bool
+misses_tls(const struct tg_req *req)
+{
+	static const struct tg_str scheme = TG_STR("https:");
+
+	return !req->view.secure && req->in.target.len > scheme.len &&
+	    tg_str_ieq((struct tg_str){ req->in.target.ptr, scheme.len }, scheme);
+}
+
 enum tg_forward
 tg_forward_judge(struct tg_req *req)
 {
 	int hops;
 
+	if (misses_tls(req))
+		return TG_FORWARD_BAD;
 	if (req->in.method_id != TG_METHOD_OPTIONS && req->in.method_id != TG_METHOD_TRACE)
 		return TG_FORWARD_ON;
 	hops = hops_left(&req->in);

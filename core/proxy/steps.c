@@ -47,6 +47,7 @@ tg_step_judge(struct tg_req *req)
 {
 	switch (tg_forward_judge(req)) {
 	case TG_FORWARD_BAD:
+		req->in.keep_alive = false;
 		return end(req, TG_END_BAD_REQUEST);
 	case TG_FORWARD_MEMORY:
 		return end(req, TG_END_MEMORY);
@@ -220,6 +221,18 @@ write_head(struct tg_req *req)
 	return 0;
 }
 
+/* A script has taken Expect away: the server will not tell the client to go on, so we do. */
+static int
+tell_to_continue(struct tg_req *req)
+{
+	struct tg_str head = TG_STR("HTTP/1.1 100 Continue\r\n\r\n");
+
+	if (!tg_req_awaits_continue(req) || tg_head_find(&req->in, TG_STR("Expect"), NULL) != NULL)
+		return 0;
+	req->in.expect_continue = false;
+	return tg_relay_to_client(req, &head, 1);
+}
+
 enum tg_next
 tg_step_send(struct tg_req *req)
 {
@@ -230,6 +243,8 @@ tg_step_send(struct tg_req *req)
 	req->view.connect_ms = (int32_t)(now - req->picked_at);
 	if (tg_forward_request(req) != 0 || write_head(req) != 0)
 		return end(req, TG_END_MEMORY);
+	if (tell_to_continue(req) != 0)
+		return end(req, TG_END_CLIENT_GONE_DATA);
 	tg_head_init(&req->out, &req->arena);
 	tg_http1_response_init(
 	    &req->out_codec, &req->listener->limits, &req->out, (enum tg_method)req->in.method_id);

@@ -41,6 +41,7 @@ local ROWS = {
     { "two Hosts", HEAD .. "Host: b\r\n\r\n", 400 },
     { "a Host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
     { "an absolute target and a Host that is none", "GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
+    { "an https target without TLS", "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     { "a target with user information", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     { "a Host with user information", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400 },
     { "a target with an empty host", "GET http:///p HTTP/1.1\r\nHost:\r\n\r\n", 400 },

@@ -186,6 +186,27 @@ describe("a client that asks whether to send its body", function()
         assert.equal(200, h.get(gate, "/", { headers = { Expect = "miracles" } }).status)
         assert.equal("miracles", server.seen[1].headers.expect)
     end)
+
+    it("without a body to send goes on without its expectation", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server } }
+        assert.equal(200, h.get(gate, "/", { headers = { Expect = "100-continue" } }).status)
+        assert.is_nil(server.seen[1].headers.expect)
+    end)
+
+    it("that a script keeps from the server is told to go on by us", function()
+        local server = origin { body = function(request) return request.body end }
+        local gate = tidegate([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${web}" } } })
+            tide.listen("${listen}", { route = function(req) req.headers.Expect = nil return web end })
+        ]], { web = server })
+        local client = raw(gate)
+        client:send "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        assert.equal("HTTP/1.1 100 Continue\r\n\r\n", client:read_until "\r\n\r\n")
+        client:send "body"
+        assert.equal("body", client:read_response().body)
+    end)
 end)
 
 describe("a client that wants another protocol", function()

@@ -85,7 +85,10 @@ struct tg_head {
 	bool keep_alive;      /* the peer means to go on after this message (RFC 9112 §9.3) */
 	bool expect_continue; /* Expect: 100-continue (RFC 9110 §10.1.1) */
 	uint64_t length;      /* bytes, for TG_FRAMING_LENGTH */
-	bool has_length;      /* a valid Content-Length was there, also where no body follows
+	struct tg_str
+	    upgrade;     /* to which protocol the peer would change, or does (RFC 9110 §7.8); ptr
+	                           NULL: none */
+	bool has_length; /* a valid Content-Length was there, also where no body follows
 	                            (HEAD, 304): it is forwarded as `length` */
 
 	struct tg_field *fields; /* in the order they came; additions at the end */

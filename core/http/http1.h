@@ -67,18 +67,19 @@ TG_MUST_USE int tg_http1_body(
 /* Did the message end? For TG_FRAMING_CLOSE: end of the stream is the end of the body. */
 bool tg_http1_complete_at_eof(const struct tg_http1 *http);
 
-/* Write a request head for a server: method, target in origin-form (or "*"), HTTP/1.1, Host
- * first (`host`), live fields that are not hop-by-hop, then our framing: Content-Length for LENGTH,
- * Transfer-Encoding for CHUNKED; nothing for NONE, except Content-Length: 0 when the client
- * had sent one. Returns the bytes written, or TG_HTTP_TOO_LARGE when `cap` is too small. */
-TG_MUST_USE int tg_http1_write_request(
-    const struct tg_head *head, struct tg_str host, char *out, size_t cap);
-
 enum tg_http1_connection {
 	TG_CONNECTION_SILENT,     /* no Connection field: the default of the version */
 	TG_CONNECTION_CLOSE,      /* Connection: close */
 	TG_CONNECTION_KEEP_ALIVE, /* Connection: keep-alive, for an HTTP/1.0 client that asked */
+	TG_CONNECTION_UPGRADE,    /* Connection: upgrade, and Upgrade as head->upgrade says */
 };
+
+/* Write a request head for a server: method, target in origin-form (or "*"), HTTP/1.1, Host
+ * first (`host`), live fields that are not hop-by-hop, then our framing: Content-Length for LENGTH,
+ * Transfer-Encoding for CHUNKED; nothing for NONE, except Content-Length: 0 when the client
+ * had sent one; then Connection, SILENT or UPGRADE. Returns the bytes written, or TG_HTTP_TOO_LARGE when `cap` is too small. */
+TG_MUST_USE int tg_http1_write_request(const struct tg_head *head, struct tg_str host,
+    enum tg_http1_connection connection, char *out, size_t cap);
 
 /* Write a response head for a client, always as HTTP/1.1 (RFC 9110 §2.5): status line, live
  * end-to-end fields, framing as given (`framing` is that of the message we send, which may

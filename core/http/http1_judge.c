@@ -9,13 +9,15 @@
 enum { OPTIONS_MAX = 256 }; /* of Connection: each is looked for among all fields */
 
 struct survey {
-	const struct tg_field *host, *length; /* the last one; NULL: none */
+	const struct tg_field *host, *length, *protocol; /* the last one; NULL: none */
 	unsigned hosts, lengths;
 	unsigned codings, chunked; /* elements of Transfer-Encoding; those that are "chunked" */
 	bool chunked_last;
 	bool coded;              /* there is a Transfer-Encoding */
 	bool coding_missing;     /* it has an empty element */
 	bool close, keep_alive;  /* options of Connection */
+	bool upgrade;            /* another */
+	unsigned protocols;      /* Upgrade fields */
 	unsigned options, names; /* all options; those that may name a field */
 	bool expect;
 };
@@ -45,6 +47,8 @@ survey_options(struct survey *seen, struct tg_str list)
 			seen->close = true;
 		else if (tg_str_ieq(option, TG_STR("keep-alive")))
 			seen->keep_alive = true;
+		else if (tg_str_ieq(option, TG_STR("upgrade")))
+			seen->upgrade = true;
 		else
 			seen->names++;
 	}
@@ -69,6 +73,10 @@ survey_field(struct survey *seen, struct tg_field *field)
 		break;
 	case TG_FIELD_CONNECTION:
 		survey_options(seen, field->value);
+		break;
+	case TG_FIELD_UPGRADE:
+		seen->protocol = field;
+		seen->protocols++;
 		break;
 	case TG_FIELD_EXPECT:
 		seen->expect |= tg_str_ieq(field->value, TG_STR("100-continue"));
@@ -199,6 +207,22 @@ judge_version(const struct tg_head *head)
 	return head->major > 1 ? TG_HTTP_VERSION : 0;
 }
 
+/* A change of protocol is a matter of this connection and of one field, which names it (RFC 9110
+ * §7.8). Never to HTTP/2: what goes through that way is not what was judged. */
+static void
+judge_upgrade(struct tg_head *head, const struct survey *seen)
+{
+	struct tg_str list, protocol;
+
+	if (!seen->upgrade || seen->protocols != 1 || head->minor == 0 ||
+	    seen->protocol->value.len == 0)
+		return;
+	for (list = seen->protocol->value; tg_list_next(&list, &protocol);)
+		if (protocol.len >= 2 && strncasecmp(protocol.ptr, "h2", 2) == 0)
+			return;
+	head->upgrade = seen->protocol->value;
+}
+
 static int
 judge_common(struct tg_head *head, struct survey *seen)
 {
@@ -208,6 +232,7 @@ judge_common(struct tg_head *head, struct survey *seen)
 		error = survey_head(head, seen);
 	if (error == 0)
 		error = judge_framing(head, seen);
+	judge_upgrade(head, seen);
 	head->keep_alive = !seen->close && (head->minor > 0 || seen->keep_alive);
 	return error;
 }

@@ -66,8 +66,28 @@ finish(struct writer *out, const char *start)
 	return (int)(out->at - start);
 }
 
+static void
+put_connection(struct writer *out, const struct tg_head *head, enum tg_http1_connection connection)
+{
+	switch (connection) {
+	case TG_CONNECTION_SILENT:
+		break;
+	case TG_CONNECTION_CLOSE:
+		put_field(out, TG_STR("Connection"), TG_STR("close"));
+		break;
+	case TG_CONNECTION_KEEP_ALIVE:
+		put_field(out, TG_STR("Connection"), TG_STR("keep-alive"));
+		break;
+	case TG_CONNECTION_UPGRADE:
+		put_field(out, TG_STR("Connection"), TG_STR("upgrade"));
+		put_field(out, TG_STR("Upgrade"), head->upgrade);
+		break;
+	}
+}
+
 int
-tg_http1_write_request(const struct tg_head *head, struct tg_str host, char *out, size_t cap)
+tg_http1_write_request(const struct tg_head *head, struct tg_str host,
+    enum tg_http1_connection connection, char *out, size_t cap)
 {
 	struct writer writer = { out, out + cap, false };
 
@@ -87,6 +107,7 @@ tg_http1_write_request(const struct tg_head *head, struct tg_str host, char *out
 		put_content_length(&writer, head->length);
 	else if (head->has_length)
 		put_content_length(&writer, 0);
+	put_connection(&writer, head, connection);
 	return finish(&writer, out);
 }
 
@@ -126,10 +147,7 @@ tg_http1_write_response(const struct tg_head *head, enum tg_framing framing,
 	put_status_line(&writer, head);
 	put_fields(&writer, head, TG_FIELD_OTHER);
 	put_framing(&writer, head, framing);
-	if (connection == TG_CONNECTION_CLOSE)
-		put_field(&writer, TG_STR("Connection"), TG_STR("close"));
-	else if (connection == TG_CONNECTION_KEEP_ALIVE)
-		put_field(&writer, TG_STR("Connection"), TG_STR("keep-alive"));
+	put_connection(&writer, head, connection);
 	return finish(&writer, out);
 }
 

@@ -185,6 +185,8 @@ tg_ffi_res_status(struct tg_req_view *view, uint64_t serial, int status)
 		return code;
 	if (status < 200 || status > 599)
 		return TG_FFI_INVALID;
+	if (head->status == 101) /* the protocol changes, or an error answers */
+		return TG_FFI_FORBIDDEN;
 	/* The body is there or it is not: a status that says otherwise would break the framing
 	 * (RFC 9112 §6.3). */
 	if (status_has_body(status) != status_has_body(head->status))

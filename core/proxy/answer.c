@@ -30,7 +30,7 @@ struct tg_str
 tg_answer_head(struct tg_req *req, enum tg_framing framing, enum tg_http1_connection connection)
 {
 	struct tg_str head = { NULL, 0 };
-	size_t cap = HEAD_SLACK + req->out.reason.len;
+	size_t cap = HEAD_SLACK + req->out.reason.len + req->out.upgrade.len;
 	char *out;
 	int len;
 

@@ -5,6 +5,7 @@
 
 #include "proxy/relay.h"
 #include "proxy/req.h"
+#include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
 enum {
@@ -98,6 +99,8 @@ consume(struct tg_client *client, char *data, size_t len)
 	}
 	if (!req->head_done)
 		return read_head(client, data, len);
+	if (req->tunnel)
+		return tg_tunnel_from_client(req, data, len);
 	if (req->in_done || !(req->sending || req->discard))
 		return 0;
 	return tg_relay_request(req, data, len);
@@ -138,7 +141,7 @@ tg_client_watch(struct tg_client *client)
 	struct tg_req *req = client->req;
 	bool expected;
 
-	if (client->state != TG_CLIENT_BUSY || !req->head_done)
+	if (client->state != TG_CLIENT_BUSY || !req->head_done || req->tunnel)
 		return;
 	if (client->half_closed && !req->head_sent)
 		return; /* on_end has set it */
@@ -200,6 +203,10 @@ on_end(struct tg_conn *conn, int status)
 			tg_client_close(client, false);
 		return;
 	}
+	if (req->tunnel) {
+		tg_tunnel_client_ended(req, status);
+		return;
+	}
 	if (status != 0 || !req->head_done || !req->in_done) {
 		tg_req_end(req, end_of_gone(req));
 		return;
@@ -220,6 +227,8 @@ on_timer(struct tg_timer *timer)
 		end_idle(client, TG_END_NO_REQUEST);
 	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
+	else if (req->tunnel)
+		tg_req_end(req, TG_END_TUNNEL_TIMEOUT);
 	else if (client->half_closed && !req->head_sent)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)
@@ -274,6 +283,10 @@ go_on(struct tg_client *client)
 {
 	struct tg_req *req = client->req;
 
+	if (req->tunnel) {
+		tg_tunnel_drained(req);
+		return;
+	}
 	client->progress = TG_PROGRESS_BYTES;
 	tg_client_watch(client);
 	if (req->relaying && req->up != NULL) {

@@ -357,7 +357,7 @@ finish(struct tg_req *req)
 	struct tg_client *client = req->client;
 	const struct tg_hooks *hooks = req->generation->hooks;
 	bool whole = req->view.end == TG_END_OK || req->view.end == TG_END_ANSWERED;
-	bool cut = req->head_sent && !whole;
+	bool cut = req->head_sent && !whole && !req->tunnel;
 	bool clean = (req->head_done && req->in_done) || req->view.empty;
 	bool keep;
 

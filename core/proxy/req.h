@@ -86,14 +86,15 @@ struct tg_req {
 	struct tg_http1 out_codec;
 	bool out_started; /* a byte of the final or an interim head came */
 	bool out_head_done;
-	bool relaying;            /* the head was accepted: the body goes to the client */
-	bool out_done;            /* all of the body came */
-	bool poisoned;            /* bytes came behind it: the connection is not reused */
-	bool answered;            /* a script, not a server, answers: `out` and `answer` */
-	bool keep_client;         /* the client's connection goes on after this */
-	bool head_sent;           /* of the final response, to the client */
-	uint8_t out_framing;      /* enum tg_framing, towards the client */
-	uint8_t interims;         /* 1xx heads relayed */
+	bool relaying;       /* the head was accepted: the body goes to the client */
+	bool out_done;       /* all of the body came */
+	bool poisoned;       /* bytes came behind it: the connection is not reused */
+	bool answered;       /* a script, not a server, answers: `out` and `answer` */
+	bool keep_client;    /* the client's connection goes on after this */
+	bool head_sent;      /* of the final response, to the client */
+	bool tunnel;         /* the protocol was changed: bytes, whatever they mean (tunnel.h) */
+	uint8_t out_framing; /* enum tg_framing, towards the client */
+	uint8_t interims;    /* 1xx heads relayed */
 	struct tg_str unsent_out; /* head for the client, to be written with what follows it */
 	struct tg_str answer;     /* body of our own answer */
 

@@ -5,6 +5,7 @@
 #include "proxy/client.h"
 #include "proxy/forward.h"
 #include "proxy/relay.h"
+#include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
 enum { HEAD_SLACK = 512, PER_FIELD = 4, INTERIMS_MAX = 32, RETRIES_MAX = 100 };
@@ -205,7 +206,8 @@ write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
 	struct tg_str host = host_for(req);
-	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len;
+	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len +
+	    head->upgrade.len;
 	char *out;
 	int len;
 
@@ -214,7 +216,8 @@ write_head(struct tg_req *req)
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
-	len = tg_http1_write_request(head, host, out, cap);
+	len = tg_http1_write_request(head, host,
+	    tg_tunnel_wanted(req) ? TG_CONNECTION_UPGRADE : TG_CONNECTION_SILENT, out, cap);
 	if (len < 0)
 		return len;
 	req->unsent = (struct tg_str){ out, (size_t)len };
@@ -279,7 +282,7 @@ relay_interim(struct tg_req *req)
 {
 	struct tg_str head;
 
-	if (req->out.status == 101 || ++req->interims > INTERIMS_MAX) {
+	if (++req->interims > INTERIMS_MAX) {
 		tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
 		return TG_NEXT_GO;
 	}
@@ -333,8 +336,12 @@ tg_step_response(struct tg_req *req)
 	struct tg_conn *server = &req->up->conn;
 
 	if (req->hook == TG_HOOK_FREE) {
-		if (req->out.status < 200)
+		if (req->out.status < 200 && req->out.status != 101)
 			return relay_interim(req);
+		if (req->out.status == 101 && !tg_tunnel_agreed(req)) {
+			tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
+			return TG_NEXT_GO;
+		}
 		req->view.response_ms =
 		    (int32_t)(tg_loop_now(req->engine->loop) - req->connected_at);
 		req->view.status = req->out.status;
@@ -349,6 +356,8 @@ tg_step_response(struct tg_req *req)
 	}
 	if (req->answered)
 		return go(req, tg_step_answer);
+	if (req->out.status == 101)
+		return tg_tunnel_start(req) == 0 ? TG_NEXT_WAIT : end(req, TG_END_CLIENT_GONE_DATA);
 	if (tg_forward_date(&req->out) != 0)
 		return end(req, TG_END_MEMORY);
 	req->out_framing = (uint8_t)choose_framing(req);

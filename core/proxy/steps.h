@@ -13,6 +13,7 @@ enum tg_next tg_step_send(struct tg_req *req);     /* the head to the server */
 enum tg_next tg_step_await(struct tg_req *req);    /* parked until the response head is there */
 enum tg_next tg_step_response(struct tg_req *req); /* edits; the head to the client */
 enum tg_next tg_step_relay(struct tg_req *req);    /* parked while the body flows */
+enum tg_next tg_step_tunnel(struct tg_req *req);   /* parked: the protocol was changed */
 enum tg_next tg_step_complete(struct tg_req *req); /* all came: release the server, flush */
 enum tg_next tg_step_retry(struct tg_req *req);    /* the attempt failed: what now */
 enum tg_next tg_step_answer(struct tg_req *req);   /* our own answer */

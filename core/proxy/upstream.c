@@ -8,6 +8,7 @@
 #include "proxy/relay.h"
 #include "proxy/req.h"
 #include "proxy/steps.h"
+#include "proxy/tunnel.h"
 
 /* Who connects looks so often whether the server has gone silent meanwhile. Longer than any
  * round trip: a connection that is merely far away must come about. */
@@ -41,7 +42,7 @@ tg_upstream_watch(struct tg_upstream *up)
 	/* It owes us bytes, or room for ours, or leave to send the body; not while we or the client
 	 * are the slow ones. */
 	owes = req->in_done || !tg_conn_drained(&up->conn) || tg_req_awaits_continue(req);
-	owes = owes && !up->conn.paused && !req->out_done;
+	owes = owes && !up->conn.paused && !req->out_done && !req->tunnel;
 	if (owes && !tg_conn_drained(&up->conn)) {
 		tg_pace_begin(&up->pace, &up->conn);
 		start_timer(up, tg_pace_look_ms(req->backend->options.server_ms));
@@ -138,6 +139,8 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 	while (used < len && up->req == req && tg_req_alive(req, serial)) {
 		if (!req->out_head_done)
 			used += read_head(up, data + used, len - used);
+		else if (req->tunnel)
+			used += tg_tunnel_from_server(req, data + used, len - used);
 		else if (req->relaying && !req->out_done)
 			used += tg_relay_response(req, data + used, len - used);
 		else
@@ -161,6 +164,8 @@ on_end(struct tg_conn *conn, int status)
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	if (req == NULL)
 		tg_upstream_close(up);
+	else if (req->tunnel)
+		tg_tunnel_server_ended(req, status);
 	else if (!req->relaying)
 		tg_req_attempt_failed(req, TG_END_SERVER_CLOSED);
 	else
@@ -177,6 +182,10 @@ on_drain(struct tg_conn *conn)
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	if (req == NULL)
 		return;
+	if (req->tunnel) {
+		tg_tunnel_drained(req);
+		return;
+	}
 	serial = req->view.serial;
 	tg_relay_resume_request(req); /* also when all was read: the client's end is to be seen */
 	if (tg_req_alive(req, serial) && req->up == up)
@@ -191,7 +200,9 @@ on_write_failed(struct tg_conn *conn)
 
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	up->write_dead = true;
-	if (up->req != NULL)
+	if (up->req != NULL && up->req->tunnel)
+		tg_req_end(up->req, TG_END_TUNNEL_CLOSED);
+	else if (up->req != NULL)
 		tg_relay_resume_request(up->req);
 	else
 		tg_upstream_close(up);

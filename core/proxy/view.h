@@ -120,6 +120,7 @@ struct tg_backend_options {
 	int32_t queue_length; /* requests in line at most; 0: no limit */
 	int32_t all_backups;  /* use all backup servers at once; 0: the first that can be used */
 	int64_t connect_ms, server_ms;
+	int64_t tunnel_ms; /* without a byte, after the protocol was changed; 0: no limit */
 	int64_t pool_idle_ms;
 	int64_t retry_body;   /* bytes of a body that are kept, so that it can be sent again */
 	int32_t pool_size;    /* idle connections kept per server and worker */
@@ -160,6 +161,7 @@ struct tg_listener_options {
 	int32_t max_head, max_uri, max_fields;
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
 	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */
+	int32_t upgrade;       /* clients may ask servers for another protocol (RFC 9110 §7.8) */
 	int32_t backend;       /* where all go when has_route is 0, else -1 */
 	int32_t has_route, has_response, has_finish;
 	int32_t log_empty; /* call TG_HOOK_FINISH for connections that end without a byte, too */

@@ -170,6 +170,7 @@ local BACKEND = {
         connect = { "duration", default = 5 },
         queue = { "duration" },
         server = { "duration", default = 50 },
+        tunnel = { "duration", default = 3600 },
     } },
     queue_length = { "integer", min = 1, max = 2 ^ 31 - 1 },
     all_backups = { "boolean", default = false },
@@ -312,6 +313,7 @@ local LISTEN = {
     } },
     forwarded_for = { "boolean", default = false },
     via = { "boolean", default = true },
+    upgrade = { "boolean", default = true },
     limits = { "fields", fields = {
         head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
         uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
@@ -378,7 +380,7 @@ function M.listen(address, given)
     listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections
-    listener.forwarded_for, listener.via = clean.forwarded_for, clean.via
+    listener.forwarded_for, listener.via, listener.upgrade = clean.forwarded_for, clean.via, clean.upgrade
     listener.response, listener.finish = clean.response, clean.finish
     plan.listeners[#plan.listeners + 1] = listener
 end

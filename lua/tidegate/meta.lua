@@ -368,6 +368,7 @@ function Server:set(state) end
 ---@field connect tide.duration?
 ---@field queue tide.duration?
 ---@field server tide.duration?
+---@field tunnel tide.duration?
 
 ---@class tide.PoolOptions
 ---@field size integer?
@@ -407,6 +408,7 @@ function Server:set(state) end
 ---@field finish fun(req: tide.Request)?
 ---@field forwarded_for boolean?
 ---@field via boolean?
+---@field upgrade boolean?
 ---@field max_connections integer?
 ---@field timeout tide.ListenTimeouts?
 ---@field limits tide.Limits?

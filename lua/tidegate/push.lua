@@ -79,6 +79,7 @@ local function push_backend(record)
     local options = ffi.new("struct tg_backend_options")
     options.connect_ms = ms(record.timeout.connect)
     options.server_ms = ms(record.timeout.server)
+    options.tunnel_ms = ms(record.timeout.tunnel)
     options.queue_ms = ms(record.timeout.queue or record.timeout.connect)
     options.queue_length = record.queue_length or 0
     options.all_backups = flag(record.all_backups)
@@ -132,6 +133,7 @@ local function push_listener(listener)
     options.max_body = listener.limits.body or 0
     options.forwarded_for = flag(listener.forwarded_for)
     options.via = flag(listener.via)
+    options.upgrade = flag(listener.upgrade)
     options.backend = listener.backend and listener.backend.index or -1
     options.has_route = flag(listener.route)
     options.has_response = flag(listener.response)

@@ -25,6 +25,7 @@ enum { EXCHANGE_REQUESTS = 64, ID_BASE = 100 };
 struct exchange_request {
 	uint8_t method; /* enum tg_method */
 	bool routed;    /* it has an id: ID_BASE and its place */
+	bool tunnel;    /* its server has changed the protocol */
 	bool ended;
 	int32_t end;      /* enum tg_end */
 	int64_t bytes_in; /* of its body */
@@ -82,6 +83,9 @@ static enum tg_hook_result
 exchange_response(struct tg_req *req)
 {
 	char id[8];
+
+	if (req->out.status == 101)
+		exchange.requests[exchange_id(&req->in) - ID_BASE].tunnel = true;
 
 	snprintf(id, sizeof(id), "%d", exchange_id(&req->in));
 	if (exchange.on_response != NULL)

@@ -27,6 +27,7 @@ enum client_flag {
 	CLIENT_GOES = 2,        /* when it has sent all */
 	CLIENT_BY_1 = 4,        /* byte by byte */
 	CLIENT_BY_7 = 8,
+	CLIENT_MAY_UPGRADE = 16,
 };
 
 enum server_flag {
@@ -46,6 +47,7 @@ struct part {
 struct connection {
 	int fd;
 	bool answered; /* the request that is awaited has its answer already */
+	int id;        /* of the last one that has */
 	bool deaf, closes, by_1;
 	size_t begin; /* of that request, in `seen` */
 	size_t len;   /* of `seen` */
@@ -120,8 +122,8 @@ is_hasty(void)
 static void
 judge_head(const struct strict *message)
 {
-	static const char *const hop[] = { "Connection", "Keep-Alive", "Proxy-Connection", "TE",
-		"Trailer", "Upgrade", "HTTP2-Settings" };
+	static const char *const hop[] = { "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+		"HTTP2-Settings" };
 	size_t from = 0, at = 0, len;
 	const char *value;
 	bool last = false; /* is the last Via ours? */
@@ -130,6 +132,11 @@ judge_head(const struct strict *message)
 	MUST(strict_count(message, "Host") == 1);
 	for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++)
 		MUST(strict_count(message, hop[i]) == 0);
+	MUST(strict_count(message, "Connection") <= 1);
+	MUST(strict_count(message, "Connection") == strict_count(message, "Upgrade"));
+	if ((value = strict_next(message, "Connection", &from, &len)) != NULL)
+		MUST(len == 7 && memcmp(value, "upgrade", 7) == 0);
+	from = 0;
 	while ((value = strict_next(message, "Via", &at, &len)) != NULL)
 		last = len == 12 && memcmp(value, "1.", 2) == 0 &&
 		    memcmp(value + 3, " tidegate", 9) == 0;
@@ -170,6 +177,8 @@ look(struct connection *connection)
 	struct strict message;
 	enum strict_result result = STRICT_WHOLE;
 
+	if (connection->id != 0 && exchange.requests[connection->id - ID_BASE].tunnel)
+		return;
 	while (
 	    result == STRICT_WHOLE && connection->begin < connection->len && connection->fd >= 0) {
 		bool known = connection->answered;
@@ -183,7 +192,8 @@ look(struct connection *connection)
 			connection->begin += message.used;
 		if (!known && (result == STRICT_WHOLE || is_hasty())) {
 			judge_head(&message);
-			answer(connection, id_of(&message));
+			connection->id = id_of(&message);
+			answer(connection, connection->id);
 		}
 		if (result == STRICT_WHOLE)
 			connection->answered = false;
@@ -340,8 +350,12 @@ judge_answers(const struct client *client)
 			MUST(!ended_well(request));
 			return;
 		}
+		if (message.status == 101) {
+			MUST(request->tunnel);
+			return;
+		}
 		if (message.status < 200) {
-			MUST(request->routed && message.status != 101);
+			MUST(request->routed);
 			at += message.used;
 			continue;
 		}
@@ -455,6 +469,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	choose_secret(data, size);
 	memset(heads_seen, 0, sizeof(heads_seen));
 	connection_count = 0;
+	exchange.generation.plan->listeners[0].options.upgrade =
+	    (data[0] & CLIENT_MAY_UPGRADE) != 0;
 	split((const char *)data + 1, (const char *)data + size);
 	for (unsigned i = 0; i < client_count; i++)
 		run_client(clients[i], data[0]);

@@ -92,7 +92,8 @@ check_edits(struct input input, int kind, const char *start)
 		free((char *)b.ptr);
 	}
 	len = kind == REQUEST
-	    ? tg_http1_write_request(&read.head, read.head.host, out, sizeof(out))
+	    ? tg_http1_write_request(
+	          &read.head, read.head.host, TG_CONNECTION_SILENT, out, sizeof(out))
 	    : tg_http1_write_response(&read.head, (enum tg_framing)read.head.framing,
 	          TG_CONNECTION_SILENT, out, sizeof(out));
 	if (len != TG_HTTP_TOO_LARGE) {

@@ -32,7 +32,8 @@ check_written(const char *data, size_t size)
 
 	reading_of(&read, &usual, REQUEST, data, size, size + 1);
 	if (read.result == 1) {
-		len = tg_http1_write_request(&read.head, read.head.host, out, sizeof(out));
+		len = tg_http1_write_request(
+		    &read.head, read.head.host, TG_CONNECTION_SILENT, out, sizeof(out));
 		MUST(len > 0);
 		reading_of(&again, &ample, REQUEST, out, (size_t)len, (size_t)len);
 		MUST(again.result == 1 && again.used == (size_t)len);

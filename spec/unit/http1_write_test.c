@@ -37,8 +37,10 @@ assert_request(const char *expected)
 
 	for (size_t cap = 0; cap < len; cap++)
 		assert_int_equal(
-		    tg_http1_write_request(&head, head.host, out, cap), TG_HTTP_TOO_LARGE);
-	assert_written(tg_http1_write_request(&head, head.host, out, len), expected);
+		    tg_http1_write_request(&head, head.host, TG_CONNECTION_SILENT, out, cap),
+		    TG_HTTP_TOO_LARGE);
+	assert_written(
+	    tg_http1_write_request(&head, head.host, TG_CONNECTION_SILENT, out, len), expected);
 }
 
 static const struct {

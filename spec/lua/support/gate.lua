@@ -190,7 +190,7 @@ local function plan_functions(C, gate)
 
     function C.tg_ffi_plan_backend(_, name, _, o)
         return index(gate.backends, { name = name, servers = {}, options = copy(o,
-            "connect_ms server_ms pool_idle_ms pool_size has_pick has_response has_retry"
+            "connect_ms server_ms tunnel_ms pool_idle_ms pool_size has_pick has_response has_retry"
             .. " queue_ms queue_length all_backups retry_body") })
     end
 
@@ -207,7 +207,7 @@ local function plan_functions(C, gate)
         return index(gate.listeners, { address = address, captures = {}, options = copy(o,
             "client_ms head_ms keep_alive_ms"
             .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
-            .. " max_connections via log_empty") })
+            .. " max_connections via upgrade log_empty") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)

@@ -1,0 +1,142 @@
+#include "proxy/tunnel.h"
+
+#include "http/bytes.h"
+#include "proxy/answer.h"
+#include "proxy/client.h"
+#include "proxy/relay.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+
+bool
+tg_tunnel_wanted(const struct tg_req *req)
+{
+	return req->listener->options.upgrade != 0 && req->in.upgrade.ptr != NULL &&
+	    req->in.framing == TG_FRAMING_NONE;
+}
+
+bool
+tg_tunnel_agreed(const struct tg_req *req)
+{
+	struct tg_str list = req->in.upgrade, protocol;
+
+	if (!tg_tunnel_wanted(req) || req->out.upgrade.ptr == NULL)
+		return false;
+	while (tg_list_next(&list, &protocol))
+		if (tg_str_ieq(protocol, req->out.upgrade))
+			return true;
+	return false;
+}
+
+static void
+moved(struct tg_req *req)
+{
+	int64_t ms = req->backend->options.tunnel_ms;
+
+	if (ms > 0)
+		tg_loop_timer_start(req->engine->loop, &req->client->timer, (uint64_t)ms);
+	else
+		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
+}
+
+int
+tg_tunnel_start(struct tg_req *req)
+{
+	struct tg_upstream *up = req->up;
+	struct tg_str head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_UPGRADE);
+	uint64_t serial = req->view.serial;
+
+	if (head.ptr == NULL || tg_relay_to_client(req, &head, 1) != 0)
+		return -1;
+	req->head_sent = req->relaying = req->tunnel = true;
+	req->in_done = false; /* from here on: that side has ended */
+	req->step = tg_step_tunnel;
+	tg_upstream_watch(up);
+	moved(req);
+	if (!up->conn.delivering)
+		tg_conn_resume(&up->conn);
+	if (tg_req_alive(req, serial) && !req->client->conn.delivering)
+		tg_conn_resume(&req->client->conn);
+	return 0;
+}
+
+size_t
+tg_tunnel_from_client(struct tg_req *req, const char *data, size_t len)
+{
+	struct tg_str bytes = { data, len };
+
+	req->view.bytes_in += (int64_t)len;
+	moved(req);
+	if (tg_conn_write(&req->up->conn, &bytes, 1) != 0)
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else if (!tg_conn_drained(&req->up->conn))
+		tg_conn_pause(&req->client->conn);
+	return len;
+}
+
+size_t
+tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len)
+{
+	struct tg_str bytes = { data, len };
+
+	moved(req);
+	if (tg_relay_to_client(req, &bytes, 1) != 0)
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else if (!tg_conn_drained(&req->client->conn))
+		tg_conn_pause(&req->up->conn);
+	return len;
+}
+
+/* Pass the ends on, each behind what came before it. */
+static void
+pass_ends(struct tg_req *req)
+{
+	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
+
+	if (req->in_done && tg_conn_drained(server))
+		tg_conn_shutdown(server);
+	if (req->out_done && tg_conn_drained(client))
+		tg_conn_shutdown(client);
+	if (req->in_done && req->out_done && tg_conn_drained(server) && tg_conn_drained(client))
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+}
+
+void
+tg_tunnel_client_ended(struct tg_req *req, int status)
+{
+	req->in_done = true;
+	if (status != 0)
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else
+		pass_ends(req);
+}
+
+void
+tg_tunnel_server_ended(struct tg_req *req, int status)
+{
+	req->out_done = true;
+	if (status != 0)
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else
+		pass_ends(req);
+}
+
+void
+tg_tunnel_drained(struct tg_req *req)
+{
+	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
+	uint64_t serial = req->view.serial;
+
+	if (tg_conn_drained(client))
+		tg_conn_resume(server);
+	if (tg_req_alive(req, serial) && tg_conn_drained(server))
+		tg_conn_resume(client);
+	if (tg_req_alive(req, serial))
+		pass_ends(req);
+}
+
+enum tg_next
+tg_step_tunnel(struct tg_req *req)
+{
+	(void)req;
+	return TG_NEXT_WAIT;
+}

@@ -1,0 +1,32 @@
+/* After a server has agreed to change the protocol (101, RFC 9110 §7.8; WebSocket: RFC 6455) the two
+ * connections are one tunnel: bytes both ways, with the same back-pressure as bodies, until both sides
+ * have ended theirs or nothing came for the backend's `tunnel` timeout. The request lives as long, and
+ * with it its place in limits, its generation and its line in the log.
+ */
+#ifndef TG_PROXY_TUNNEL_H
+#define TG_PROXY_TUNNEL_H
+
+#include "proxy/req.h"
+
+/* Is the server to be asked to change the protocol? Not for a request with content: who would read the
+ * rest of it? */
+bool tg_tunnel_wanted(const struct tg_req *req);
+
+/* A 101 has come: is it one that was asked for? */
+bool tg_tunnel_agreed(const struct tg_req *req);
+
+/* Send the head of the 101, and let the bytes flow. 0 or negative. */
+TG_MUST_USE int tg_tunnel_start(struct tg_req *req);
+
+/* Bytes from the one to the other; returns how many were taken. The request may have ended. */
+size_t tg_tunnel_from_client(struct tg_req *req, const char *data, size_t len);
+size_t tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len);
+
+/* That side has ended (0) or is broken (negative). The request may have ended. */
+void tg_tunnel_client_ended(struct tg_req *req, int status);
+void tg_tunnel_server_ended(struct tg_req *req, int status);
+
+/* All that was queued is written, to the client or to the server. The request may have ended. */
+void tg_tunnel_drained(struct tg_req *req);
+
+#endif

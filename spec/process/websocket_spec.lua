@@ -1,0 +1,85 @@
+-- WebSocket, spoken by a real client and a real server (npm's ws, as Debian ships it), through a tunnel.
+local h = require "harness"
+
+local SERVER = [[
+const { WebSocketServer } = require('ws')
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: true })
+server.on('listening', () => console.log('port ' + server.address().port))
+server.on('connection', (socket, request) => {
+    socket.send('path ' + request.url + ' via ' + request.headers.via)
+    socket.on('message', (data, binary) => {
+        if (!binary && data.toString() === 'close') return socket.close(4001, 'as you wish')
+        socket.send(data, { binary })
+    })
+})
+]]
+
+-- Sends messages of many sizes, text and binary, and wants each back as it was; then a ping; then lets
+-- the server close. Prints what went wrong, or "all well".
+local CLIENT = [[
+const assert = require('assert')
+const { WebSocket } = require('ws')
+const socket = new WebSocket(process.argv[2], { perMessageDeflate: process.argv[3] === 'deflate' })
+const sizes = [0, 1, 125, 126, 127, 65535, 65536, 1000000, 5000000]
+const sent = []
+for (const size of sizes) {
+    sent.push(Buffer.alloc(size, 'x').toString())
+    sent.push(Buffer.from(Array.from({ length: Math.min(size, 70000) }, (_, i) => i * 7 % 256)))
+}
+let next = -1
+socket.on('message', (data, binary) => {
+    if (next === -1) {
+        assert.match(data.toString(), /^path \/chat\?room=1 via 1\.1 tidegate$/)
+        for (const message of sent) socket.send(message)
+    } else {
+        const wanted = sent[next]
+        assert.equal(binary, Buffer.isBuffer(wanted))
+        assert.ok(data.equals(Buffer.from(wanted)), 'message ' + next + ' is another')
+    }
+    next += 1
+    if (next === sent.length) socket.ping('are you there')
+})
+socket.on('pong', (data) => {
+    assert.equal(data.toString(), 'are you there')
+    socket.send('close')
+})
+socket.on('close', (code, reason) => {
+    assert.equal(code, 4001)
+    assert.equal(reason.toString(), 'as you wish')
+    console.log('all well')
+})
+socket.on('error', (error) => { console.log(error.stack); process.exit(1) })
+]]
+
+-- Packages of Debian are there.
+local function node(file, ...)
+    return h.process { "env", "NODE_PATH=/usr/share/nodejs", "node", file, ... }
+end
+
+local function start_server()
+    local server = node(h.write("server.js", SERVER))
+    h.wait_until(function() return server.stdout:match "port %d+" or server:ended() end, "the WebSocket server")
+    return "127.0.0.1:" .. assert(server.stdout:match "port (%d+)", server.stderr)
+end
+
+describe("a WebSocket", function()
+    it("carries messages of every size, pings and the end, compressed and not, on two workers", function()
+        local gate = h.tidegate { servers = { start_server(), start_server() }, workers = 2 }
+        local file, clients = h.write("client.js", CLIENT), {}
+        for i = 1, 8 do
+            clients[i] = node(file, ("ws://%s/chat?room=1"):format(gate.address), i % 2 == 0 and "deflate" or "plain")
+        end
+        for _, client in ipairs(clients) do
+            assert.equal(0, client:wait(60), client.stdout .. client.stderr)
+            assert.equal("all well\n", client.stdout)
+        end
+        gate:wait_stats(function(stats) return stats.endings.tunnel_closed == 8 and stats.requests.active == 0 end)
+    end)
+
+    it("that the listener does not allow is refused by the server, in HTTP", function()
+        local gate = h.tidegate { servers = { start_server() }, listen = { upgrade = false } }
+        local client = node(h.write("client.js", CLIENT), ("ws://%s/chat"):format(gate.address), "plain")
+        assert.equal(1, client:wait(60))
+        assert.matches("Unexpected server response: 4", client.stdout, 1, true)
+    end)
+end)

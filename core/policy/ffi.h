@@ -121,6 +121,9 @@ int tg_ffi_req_respond(
  * nothing. */
 int tg_ffi_req_captured(struct tg_req_view *req, uint64_t serial, int index, struct tg_str *value);
 
+/* What the client's proxy has said of it. MISSING: it has none. */
+int tg_ffi_req_proxied(struct tg_req_view *req, uint64_t serial, struct tg_proxied_view *out);
+
 /* Say that the runtime keeps a table for this request: RELEASE is called at its end. */
 void tg_ffi_req_keep(struct tg_req_view *req);
 
@@ -188,6 +191,10 @@ int tg_ffi_plan_listener(
  * cookie 1: of the first cookie whose "name=value" begins with it. Their numbers are 0, 1, … */
 int tg_ffi_plan_capture(
     struct tg_vm *vm, int listener, int side, int cookie, const char *name, size_t len, int max);
+/* Peers of that network say for whom they come to the listener. INVALID: it is no network. */
+int tg_ffi_plan_network(struct tg_vm *vm, int listener, const char *network, size_t len);
+/* Is it one? */
+int tg_ffi_is_network(const char *network, size_t len);
 /* A sink for log lines: "stdout", "stderr", "file:/path", "syslog:…". A file that cannot be opened is
  * refused with libuv's code for the reason. */
 int tg_ffi_plan_sink(

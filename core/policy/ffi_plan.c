@@ -130,6 +130,30 @@ tg_ffi_plan_capture(
 }
 
 int
+tg_ffi_is_network(const char *text, size_t len)
+{
+	struct tg_network network;
+
+	return tg_network_parse((struct tg_str){ text, len }, &network);
+}
+
+int
+tg_ffi_plan_network(struct tg_vm *vm, int listener, const char *text, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+	struct tg_network network;
+	int index;
+
+	if (!builds(vm))
+		return 0;
+	if (listener < 0 || (unsigned)listener >= plan->listener_count ||
+	    !tg_network_parse((struct tg_str){ text, len }, &network))
+		return TG_FFI_INVALID;
+	index = tg_plan_add_network(plan, (unsigned)listener, &network);
+	return index < 0 ? TG_FFI_MEMORY : index;
+}
+
+int
 tg_ffi_plan_sink(
     struct tg_vm *vm, const char *target, size_t len, const struct tg_sink_options *options)
 {

@@ -5,6 +5,7 @@
 
 #include "policy/task.h"
 #include "proxy/capture.h"
+#include "proxy/client.h"
 #include "proxy/req.h"
 
 /* The request of a handle; NULL: it has ended. */
@@ -233,6 +234,31 @@ tg_ffi_req_captured(struct tg_req_view *view, uint64_t serial, int index, struct
 		return TG_FFI_ENDED;
 	*value = tg_captured(req, (unsigned)index);
 	return value->ptr != NULL ? 0 : TG_FFI_MISSING;
+}
+
+int
+tg_ffi_req_proxied(struct tg_req_view *view, uint64_t serial, struct tg_proxied_view *out)
+{
+	struct tg_req *req = live(view, serial);
+	const struct tg_proxied *proxied;
+
+	if (req == NULL)
+		return TG_FFI_ENDED;
+	proxied = req->client->proxied;
+	if (proxied == NULL)
+		return TG_FFI_MISSING;
+	*out = (struct tg_proxied_view){
+		.peer = tg_str_of(proxied->peer),
+		.alpn = proxied->said.alpn,
+		.authority = proxied->said.authority,
+		.unique_id = proxied->said.unique_id,
+		.tls_version = proxied->said.tls_version,
+		.tls_cipher = proxied->said.tls_cipher,
+		.tls_cn = proxied->said.tls_cn,
+		.tls = proxied->said.tls,
+		.verified = proxied->said.verified,
+	};
+	return 0;
 }
 
 void

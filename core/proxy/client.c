@@ -20,6 +20,7 @@ enum {
 };
 
 static const struct tg_conn_ops client_ops;
+static const struct tg_plan_listener *listener_of(const struct tg_port *port);
 
 static void
 start_timer(struct tg_client *client, int64_t ms)
@@ -71,12 +72,33 @@ read_head(struct tg_client *client, const char *data, size_t len)
 	return used;
 }
 
+static void end_idle(struct tg_client *client, enum tg_end why);
+
+/* The header of a proxy. */
+static size_t
+read_proxied(struct tg_client *client, const char *data, size_t len)
+{
+	bool done;
+	int used = tg_proxied_read(client, data, len, &done);
+
+	if (used < 0) {
+		tg_cell_add(&client->engine->counters->ends[TG_END_PROXY_HEADER], 1);
+		end_idle(client, TG_END_PROXY_HEADER);
+		return len;
+	}
+	if (done)
+		client->state = TG_CLIENT_IDLE;
+	return (size_t)used;
+}
+
 /* Let the request take what it wants of the bytes; 0: nothing now. */
 static size_t
 consume(struct tg_client *client, char *data, size_t len)
 {
 	struct tg_req *req = client->req;
 
+	if (client->state == TG_CLIENT_PROXIED)
+		return read_proxied(client, data, len);
 	if (client->state == TG_CLIENT_IDLE) {
 		if (!tg_conn_drained(&client->conn))
 			return 0; /* or answers would pile up for who asks and does not read */
@@ -194,7 +216,7 @@ on_end(struct tg_conn *conn, int status)
 	struct tg_req *req = client->req;
 
 	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state == TG_CLIENT_IDLE) {
+	if (client->state <= TG_CLIENT_IDLE) {
 		end_idle(client, TG_END_CLIENT_GONE_HEAD);
 		return;
 	}
@@ -223,7 +245,7 @@ on_timer(struct tg_timer *timer)
 	struct tg_req *req = client->req;
 
 	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state == TG_CLIENT_IDLE)
+	if (client->state <= TG_CLIENT_IDLE)
 		end_idle(client, TG_END_NO_REQUEST);
 	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
@@ -337,6 +359,7 @@ on_closed(struct tg_conn *conn)
 
 	tg_assert(client->req == NULL);
 	tg_link_remove(&client->link);
+	free(client->proxied);
 	tg_gauge_add(&engine->counters->connections, -1);
 	tg_port_leave(client->port);
 	tg_port_put(client->port);
@@ -352,14 +375,14 @@ static const struct tg_conn_ops client_ops = {
 	.on_closed = on_closed,
 };
 
-static void
-name_peer(struct tg_client *client, const struct tg_addr *peer)
+void
+tg_client_name(struct tg_client *client, const struct tg_addr *addr)
 {
 	client->peer_port = 0;
-	if (client->port->is_unix || tg_addr_ip(peer, client->ip, sizeof(client->ip)) < 0)
+	if (addr->len == 0 || tg_addr_ip(addr, client->ip, sizeof(client->ip)) < 0)
 		strcpy(client->ip, "unix");
 	else
-		client->peer_port = tg_addr_port(peer);
+		client->peer_port = tg_addr_port(addr);
 }
 
 void
@@ -367,6 +390,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 {
 	struct tg_engine *engine = port->engine;
 	struct tg_client *client = tg_blocks_get(&engine->client_blocks);
+	static const struct tg_addr nobody = { .len = 0 };
 
 	if (client == NULL) {
 		uv_fs_t close;
@@ -378,6 +402,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	}
 	client->magic = CLIENT_MAGIC;
 	client->state = TG_CLIENT_IDLE;
+	client->proxied = NULL;
 	client->fresh = true;
 	client->accepted = tg_loop_now(engine->loop);
 	client->half_closed = false;
@@ -389,13 +414,20 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	tg_timer_init(&client->timer, on_timer);
 	tg_link_init(&client->link);
 	tg_list_push_back(&engine->clients, &client->link);
-	name_peer(client, peer);
+	tg_client_name(client, port->is_unix ? &nobody : peer);
 	engine->open_handles++;
 	tg_cell_add(&engine->counters->accepted, 1);
 	tg_gauge_add(&engine->counters->connections, 1);
 	if (tg_conn_accept(&client->conn, engine->loop, &client_ops, fd, port->is_unix) != 0) {
 		client->state = TG_CLIENT_CLOSING;
 		return;
+	}
+	if (tg_proxied_expected(listener_of(port), port->is_unix ? &nobody : peer)) {
+		client->state = TG_CLIENT_PROXIED;
+		if (!tg_proxied_begin(client)) {
+			tg_client_close(client, false);
+			return;
+		}
 	}
 	start_timer(client, tg_port_options(port)->head_ms);
 	tg_conn_resume(&client->conn);
@@ -407,10 +439,16 @@ tg_port_generation(const struct tg_port *port)
 	return port->last != NULL ? port->last : port->engine->current;
 }
 
+static const struct tg_plan_listener *
+listener_of(const struct tg_port *port)
+{
+	return &tg_port_generation(port)->plan->listeners[port->index];
+}
+
 const struct tg_listener_options *
 tg_port_options(const struct tg_port *port)
 {
-	return &tg_port_generation(port)->plan->listeners[port->index].options;
+	return &listener_of(port)->options;
 }
 
 void

@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "proxy/engine.h"
 #include "proxy/pace.h"
+#include "proxy/proxied.h"
 
 struct tg_req;
 
@@ -29,10 +30,11 @@ struct tg_port {
 };
 
 enum tg_client_state {
-	TG_CLIENT_IDLE,   /* between requests */
-	TG_CLIENT_BUSY,   /* req is set */
-	TG_CLIENT_FLUSH,  /* closes when all is written */
-	TG_CLIENT_LINGER, /* all is written and our side ended: reads on so that no reset overtakes
+	TG_CLIENT_PROXIED, /* its proxy has still to say who it is */
+	TG_CLIENT_IDLE,    /* between requests */
+	TG_CLIENT_BUSY,    /* req is set */
+	TG_CLIENT_FLUSH,   /* closes when all is written */
+	TG_CLIENT_LINGER,  /* all is written and our side ended: reads on so that no reset overtakes
 	                      the answer */
 	TG_CLIENT_CLOSING,
 };
@@ -47,10 +49,11 @@ struct tg_client {
 	struct tg_engine *engine;
 	struct tg_port *port;
 	struct tg_req *req;
-	struct tg_timer timer; /* keep-alive, head, body, slow reader, linger */
-	uint64_t accepted;     /* ms of the loop's clock */
-	uint32_t progress;     /* body bytes since the timer was last started */
-	struct tg_pace pace;   /* of the answer, while it is queued */
+	struct tg_timer timer;      /* keep-alive, head, body, slow reader, linger */
+	uint64_t accepted;          /* ms of the loop's clock */
+	uint32_t progress;          /* body bytes since the timer was last started */
+	struct tg_pace pace;        /* of the answer, while it is queued */
+	struct tg_proxied *proxied; /* what its proxy has said; NULL: it has none */
 	uint16_t peer_port;
 	char ip[INET6_ADDRSTRLEN]; /* text, or "unix" */
 	struct tg_conn conn;
@@ -58,6 +61,9 @@ struct tg_client {
 
 /* A connection came in; owns fd. */
 void tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer);
+
+/* Call the client by that address. */
+void tg_client_name(struct tg_client *client, const struct tg_addr *addr);
 
 /* The request has ended and its answer is written or queued. `keep`: go on with the next.
  * `clean`: all of the request was read, so closing at once resets nothing. */

@@ -49,6 +49,7 @@
 	ROW(RESPONSE_TIMEOUT, "response_timeout",   0, "sD", "") \
 	ROW(BAD_RESPONSE_BODY,"bad_response_body",  0, "PD", "") \
 	ROW(RESPONSE_DOWN,    "response_down",      0, "DD", "") \
+	ROW(PROXY_HEADER,     "proxy_header",       0, "PR", "") \
 	ROW(TUNNEL_CLOSED,    "tunnel_closed",      0, "--", "") \
 	ROW(TUNNEL_TIMEOUT,   "tunnel_timeout",     0, "sD", "") \
 	ROW(SHUTDOWN,         "shutdown",         503, "KD", "The server is shutting down.")

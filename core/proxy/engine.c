@@ -197,7 +197,7 @@ close_port(struct tg_engine *engine, struct tg_port *port)
 		struct tg_client *client = tg_container_of(link, struct tg_client, link);
 
 		next = link->next;
-		if (client->port == port && client->state == TG_CLIENT_IDLE &&
+		if (client->port == port && client->state <= TG_CLIENT_IDLE &&
 		    tg_conn_quiet(&client->conn))
 			tg_client_next(client, false, true);
 	}

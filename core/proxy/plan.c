@@ -122,6 +122,7 @@ free_listener(struct tg_plan_listener *listener)
 	for (unsigned i = 0; i < listener->capture_count; i++)
 		free((char *)(uintptr_t)listener->captures[i].name.ptr);
 	free(listener->captures);
+	free(listener->networks);
 	tg_listener_state_put(listener->state);
 }
 
@@ -187,6 +188,19 @@ tg_plan_add_capture(struct tg_plan *plan, unsigned index, const struct tg_captur
 	if (list->name.ptr == NULL)
 		return UV_ENOMEM;
 	return (int)listener->capture_count++;
+}
+
+int
+tg_plan_add_network(struct tg_plan *plan, unsigned index, const struct tg_network *network)
+{
+	struct tg_plan_listener *listener = &plan->listeners[index];
+	struct tg_network *list = grow(listener->networks, listener->network_count, sizeof(*list));
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	listener->networks = list;
+	list[listener->network_count] = *network;
+	return (int)listener->network_count++;
 }
 
 int

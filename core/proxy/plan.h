@@ -10,7 +10,7 @@
 
 #include "base/str.h"
 #include "http/http1.h"
-#include "net/addr.h"
+#include "net/network.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/view.h"
@@ -66,6 +66,8 @@ struct tg_plan_listener {
 	struct tg_listener_state *state; /* counted */
 	struct tg_capture *captures;
 	unsigned capture_count;
+	struct tg_network *networks; /* of proxies that say for whom they come (proxied.h) */
+	unsigned network_count;
 };
 
 /* Where log lines go. */
@@ -106,6 +108,8 @@ TG_MUST_USE int tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_st
     const struct tg_addr *addr, const struct tg_listener_options *options);
 TG_MUST_USE int tg_plan_add_capture(
     struct tg_plan *plan, unsigned listener, const struct tg_capture *capture);
+TG_MUST_USE int tg_plan_add_network(
+    struct tg_plan *plan, unsigned listener, const struct tg_network *network);
 TG_MUST_USE int tg_plan_add_backend(
     struct tg_plan *plan, struct tg_backend_state *state, const struct tg_backend_options *options);
 TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struct tg_server *server,

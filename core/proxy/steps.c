@@ -172,7 +172,7 @@ tg_step_connect(struct tg_req *req)
 	req->sent = false;
 	/* A request that could not go again must not meet a connection that is dead: look. One that
 	 * can is cheaper to send twice in the rare case. */
-	if (!req->fresh)
+	if (!req->fresh && req->backend->options.send_proxy == 0)
 		up = tg_pool_take(req->engine, server, !tg_req_idempotent(req) || !req->in_done);
 	if (up != NULL) {
 		tg_upstream_attach(up, req);
@@ -207,7 +207,8 @@ write_head(struct tg_req *req)
 	const struct tg_head *head = &req->in;
 	struct tg_str host = host_for(req);
 	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len +
-	    head->upgrade.len;
+	    head->upgrade.len + TG_PROXYPROTO_WRITE;
+	size_t greeting = 0;
 	char *out;
 	int len;
 
@@ -216,11 +217,14 @@ write_head(struct tg_req *req)
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
+	if (req->backend->options.send_proxy != 0)
+		greeting = tg_proxied_write(req->client, req->backend->options.send_proxy, out);
 	len = tg_http1_write_request(head, host,
-	    tg_tunnel_wanted(req) ? TG_CONNECTION_UPGRADE : TG_CONNECTION_SILENT, out, cap);
+	    tg_tunnel_wanted(req) ? TG_CONNECTION_UPGRADE : TG_CONNECTION_SILENT, out + greeting,
+	    cap - greeting);
 	if (len < 0)
 		return len;
-	req->unsent = (struct tg_str){ out, (size_t)len };
+	req->unsent = (struct tg_str){ out, greeting + (size_t)len };
 	return 0;
 }
 
@@ -417,8 +421,9 @@ enum tg_next
 tg_step_complete(struct tg_req *req)
 {
 	const struct tg_upstream *up = req->up;
-	bool reusable = req->in_done && !req->poisoned && req->out.keep_alive &&
-	    req->out.framing != TG_FRAMING_CLOSE && tg_conn_drained(&up->conn) && !up->write_dead;
+	bool reusable = req->backend->options.send_proxy == 0 && req->in_done && !req->poisoned &&
+	    req->out.keep_alive && req->out.framing != TG_FRAMING_CLOSE &&
+	    tg_conn_drained(&up->conn) && !up->write_dead;
 
 	/* While we did not read, more may have come than the answer. */
 	if (reusable && (up->conn.paused || up->conn.kept != NULL))

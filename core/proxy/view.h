@@ -65,6 +65,14 @@ struct tg_req_view {
 /* Of an exchange. */
 enum tg_side { TG_SIDE_REQUEST, TG_SIDE_RESPONSE };
 
+/* What a client's proxy has said; ptr NULL where it did not. */
+struct tg_proxied_view {
+	struct tg_str peer; /* the proxy's IP, or "unix" */
+	struct tg_str alpn, authority, unique_id, tls_version, tls_cipher, tls_cn;
+	int32_t tls;      /* 1: the client came to it by TLS */
+	int32_t verified; /* 1: with a certificate that was verified */
+};
+
 /* What the retry policy decides. */
 enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
 
@@ -128,6 +136,7 @@ struct tg_backend_options {
 	int32_t has_response; /* call TG_HOOK_RESPONSE (stickiness) */
 	int32_t has_retry;    /* call TG_HOOK_RETRY; else give up */
 	int32_t on_down;      /* enum tg_on_down */
+	int32_t send_proxy; /* 1, 2: the version of the PROXY protocol that servers get; 0: none */
 };
 
 struct tg_server_options {

@@ -201,15 +201,21 @@ end
 
 local peer = ffi.new("struct tg_str")
 
+-- What a server that wants the PROXY protocol gets of a check: it is for nobody.
+local GREETINGS = { v1 = "PROXY UNKNOWN\r\n", v2 = "\r\n\r\n\0\r\nQUIT\n\32\0\0\0" }
+
 --- Where the checks of a server go, for tide.tcp.connect: the address that its traffic goes to, when
---- it is a name as that was resolved, with the port of the checks. nil when it is no server.
+--- it is a name as that was resolved, with the port of the checks; and what to say first, or nil. nil when
+--- it is no server.
 function M.check_peer(object)
     if type(object) ~= "table" or getmetatable(object) ~= Server then return nil end
+    local version = plan.backends[object._backend + 1].send_proxy
+    local greeting = object._check_port == 0 and version and GREETINGS[version] or nil
     if object._check_port >= 0
         and C.tg_ffi_server_peer(vm, object._backend, object._server, object._check_port, peer) >= 0 then
-        return engine.text(peer)
+        return engine.text(peer), greeting
     end
-    return object.check_address
+    return object.check_address, greeting
 end
 
 ----------------------------------------------------------------------------------------- choice

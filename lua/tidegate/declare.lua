@@ -166,6 +166,7 @@ local BACKEND = {
     retry_body = { "size", default = 16 * 1024, max = 1024 * 1024 },
     server_state = { "function" },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
+    send_proxy = { "string", values = { "v1", "v2" } },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
         queue = { "duration" },
@@ -296,6 +297,7 @@ function M.backend(name, given)
     record.timeout, record.pool = clean.timeout, clean.pool
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
+    record.send_proxy = clean.send_proxy
     if clean.server_state then transition.plan(record, clean.server_state) end
     return record.object
 end
@@ -314,6 +316,7 @@ local LISTEN = {
     forwarded_for = { "boolean", default = false },
     via = { "boolean", default = true },
     upgrade = { "boolean", default = true },
+    proxy_protocol = { "any" },
     limits = { "fields", fields = {
         head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
         uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
@@ -351,6 +354,24 @@ local function declare_route(listener, route, fail)
     end
 end
 
+-- Whose word is taken for whom they come: true for everybody's, or a list of networks.
+local function declare_proxies(listener, given, fail)
+    if given == nil or given == false then return end
+    local list = given == true and { "all" } or given
+    if type(list) ~= "table" or #list == 0 then
+        fail('option "proxy_protocol" must be true or a list of networks, not %s', options.describe(given))
+        return
+    end
+    for i = 1, table.maxn(list) do
+        local network = list[i]
+        if type(network) ~= "string" or C.tg_ffi_is_network(network, #network) == 0 then
+            fail('option "proxy_protocol": %s is no network like "10.0.0.0/8", "2001:db8::/32", an address or "unix"',
+                options.describe(network))
+        end
+    end
+    listener.proxies = list
+end
+
 -- In logs a listener is called by its name; without one, by its address.
 local function declare_listener_name(listener, name, fail)
     if name then
@@ -377,6 +398,7 @@ function M.listen(address, given)
     local clean = options.check(LISTEN, check_table(given, fail), fail)
     declare_route(listener, clean.route, fail)
     declare_listener_name(listener, clean.name, fail)
+    declare_proxies(listener, clean.proxy_protocol, fail)
     listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections

@@ -187,9 +187,21 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field server_active integer
 ---@field cookie_flags string
 ---@field captured tide.Captured?
+---@field proxy tide.Proxied?
 ---@field end_name string
 ---@field end_code string
 local Request = {}
+
+---@class tide.Proxied
+---@field peer string
+---@field authority string?
+---@field unique_id string?
+---@field alpn string?
+---@field tls boolean
+---@field tls_verified boolean
+---@field tls_version string?
+---@field tls_cipher string?
+---@field tls_cn string?
 
 ---@class tide.Captured
 ---@field request string[]
@@ -358,6 +370,7 @@ function Server:set(state) end
 ---@field redispatch boolean?
 ---@field retry_body tide.size?
 ---@field on_marked_down string?
+---@field send_proxy string?
 ---@field server_state fun(server: tide.Server, change: tide.StateChange)?
 ---@field timeout tide.BackendTimeouts?
 ---@field queue_length integer?
@@ -409,6 +422,7 @@ function Server:set(state) end
 ---@field forwarded_for boolean?
 ---@field via boolean?
 ---@field upgrade boolean?
+---@field proxy_protocol boolean|string[]?
 ---@field max_connections integer?
 ---@field timeout tide.ListenTimeouts?
 ---@field limits tide.Limits?

@@ -90,6 +90,7 @@ local function push_backend(record)
     options.has_response = flag(record.sticky and record.sticky.stick)
     options.has_retry = flag(record.decide)
     options.on_down = ON_DOWN[record.on_marked_down]
+    options.send_proxy = record.send_proxy and tonumber(record.send_proxy:sub(2)) or 0
     checked(C.tg_ffi_plan_backend(vm, record.name, #record.name, options), record.where,
         ("backend %q"):format(record.name))
     for _, server in ipairs(record.servers) do push_server(record, server) end
@@ -145,6 +146,10 @@ local function push_listener(listener)
     tell_where("TG_HOOK_RESPONSE", -1 - listener.index, listener.response)
     tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.logs[1] and plan.logs[1].line)
     push_captures(listener)
+    for _, network in ipairs(listener.proxies or {}) do
+        checked(C.tg_ffi_plan_network(vm, listener.index, network, #network), listener.where,
+            ("listener %q, proxy_protocol"):format(listener.address))
+    end
 end
 
 -- Timers that run in this thread get the engine's numbers: hooks find them there.

@@ -112,6 +112,18 @@ function getters.cookie_flags(view)
     return (flags(view.has_context == 1 and contexts[view.slot] or NO_CONTEXT))
 end
 
+local proxied = ffi.new("struct tg_proxied_view")
+
+-- What the client's proxy has said, by the PROXY protocol; nil without one.
+function getters.proxy(view, serial)
+    if C.tg_ffi_req_proxied(view, serial, proxied) < 0 then return nil end
+    local result = { tls = proxied.tls == 1, tls_verified = proxied.verified == 1 }
+    for _, name in ipairs { "peer", "alpn", "authority", "unique_id", "tls_version", "tls_cipher", "tls_cn" } do
+        result[name] = engine.text(proxied[name])
+    end
+    return result
+end
+
 local found = ffi.new("struct tg_str")
 
 local function captured_at(view, serial, index)

@@ -139,7 +139,8 @@ end
 --- given.timeout (default 10 s) bounds the connect and each later operation.
 function M.connect(address, given)
     wait.check("tide.tcp.connect")
-    address = backends.check_peer(address) or address
+    local peer, greeting = backends.check_peer(address)
+    address = peer or address
     if type(address) ~= "string" then
         where.raise("tide.tcp.connect: the address must be a string, not %s", type(address))
     end
@@ -150,6 +151,7 @@ function M.connect(address, given)
     if id < 0 then return nil, engine.strerror(id) end
     local sock = setmetatable({ id = id, address = address, timeout_ms = timeout_ms }, Socket)
     local ok, err = operate("tide.tcp.connect", sock, CONNECT, address)
+    if ok and greeting then ok, err = operate("tide.tcp.connect", sock, SEND, greeting) end
     if ok then return sock end
     sock:close()
     return nil, err

@@ -2,6 +2,7 @@
 --   body     text or function(request) → text; default: the name
 --   status, headers ({ name = value } or a list of pairs)
 --   on_accept = "reset" | "close" | "hang" (reads nothing, says nothing)
+--   greeting = function(conn): reads what comes before the first request
 --   handler  = function(conn, request): does all by itself with the raw connection (a stream,
 --              see stream.lua). It is called once per request, the head is read already
 --   deaf = true: nobody can connect, nobody is refused (its backlog is full)
@@ -71,6 +72,7 @@ local function take(self, fd)
     conn.limit = math.huge -- the next request may take its time
     loop.spawn(function()
         local act = accepted[self.on_accept] or serve
+        if self.greeting then self.greeting(conn) end
         act(self, conn)
         if not conn.fd then self.connections[conn] = nil end
     end)

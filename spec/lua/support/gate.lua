@@ -171,6 +171,10 @@ local function request_functions(C, gate)
         return 0
     end
 
+    function C.tg_ffi_req_proxied(view, serial)
+        return live(gate, view, serial) and MISSING or ENDED
+    end
+
     function C.tg_ffi_req_keep(view) view.has_context = 1 end
 end
 
@@ -191,7 +195,16 @@ local function plan_functions(C, gate)
     function C.tg_ffi_plan_backend(_, name, _, o)
         return index(gate.backends, { name = name, servers = {}, options = copy(o,
             "connect_ms server_ms tunnel_ms pool_idle_ms pool_size has_pick has_response has_retry"
-            .. " queue_ms queue_length all_backups retry_body") })
+            .. " queue_ms queue_length all_backups retry_body send_proxy") })
+    end
+
+    function C.tg_ffi_is_network(text) return ffi.string(text):match "^[%x.:]+/?%d*$" and 1 or 0 end
+
+    function C.tg_ffi_plan_network(_, listener, text, len)
+        local networks = gate.listeners[listener + 1].networks or {}
+        gate.listeners[listener + 1].networks = networks
+        networks[#networks + 1] = ffi.string(text, len)
+        return #networks - 1
     end
 
     function C.tg_ffi_plan_server(_, backend, name, _, address, _, o)

@@ -154,6 +154,9 @@ make_field(struct tg_head *head, struct tg_str name, struct tg_str value, struct
 		return error;
 	if (!tg_bytes_are(value, TG_BYTE_VALUE))
 		return TG_HTTP_BAD;
+	/* Who would wait for the 100 (RFC 9110 §10.1.1)? */
+	if (head->method.ptr != NULL && tg_field_id_of(name) == TG_FIELD_EXPECT)
+		return TG_HTTP_FORBIDDEN;
 	*made = (struct tg_field){ .id = (uint8_t)tg_field_id_of(name) };
 	made->name = tg_arena_copy(head->arena, name);
 	made->value = tg_arena_copy(head->arena, tg_bytes_trim(value));

@@ -120,8 +120,8 @@ const struct tg_field *tg_head_find(
 
 /* Edits by a script. The bytes are copied into the arena. 0, or TG_HTTP_BAD (name is no token,
  * or the value holds CR, LF, NUL or another control byte, RFC 9110 §5.5), TG_HTTP_FORBIDDEN
- * (Connection, Content-Length, Transfer-Encoding and the other hop-by-hop fields; Host of a
- * request: set it with tg_head_set_host), TG_HTTP_TOO_LARGE, TG_HTTP_MEMORY.
+ * (Connection, Content-Length, Transfer-Encoding and the other hop-by-hop fields; of a request
+ * Host, which tg_head_set_host sets, and Expect, which can be removed), TG_HTTP_TOO_LARGE, TG_HTTP_MEMORY.
  * set replaces all fields of that name (in the place of the first), add appends one. */
 TG_MUST_USE int tg_head_set(struct tg_head *head, struct tg_str name, struct tg_str value);
 TG_MUST_USE int tg_head_add(struct tg_head *head, struct tg_str name, struct tg_str value);

@@ -3,8 +3,8 @@
  * llhttp, in strict mode, splits heads; the judgement is ours. Whatever it lets through that RFC
  * 9112 forbids is refused here: bare CR or LF in a head, NUL, obs-fold, white space before a
  * colon, Content-Length beside Transfer-Encoding, more than one Content-Length or Host, a
- * transfer coding that is not exactly "chunked", a target that disagrees with Host. The result
- * does not depend on how the bytes arrive.
+ * transfer coding that is not exactly "chunked". The result does not depend on how the bytes
+ * arrive.
  *
  * A head is copied into the arena as it arrives, so it outlives the read buffer. A body is
  * never copied: it is decoded in place, in the caller's buffer.

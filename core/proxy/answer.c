@@ -13,6 +13,9 @@ tg_answer_may_keep(const struct tg_req *req)
 {
 	if (!req->in.keep_alive || req->engine->draining || req->client->port->closed)
 		return false;
+	if (req->listener->options.max_body > 0 &&
+	    req->in.length > (uint64_t)req->listener->options.max_body)
+		return false;
 	return req->in_done ||
 	    (req->in.framing == TG_FRAMING_LENGTH && !req->in.expect_continue &&
 	        req->in.length - (uint64_t)req->view.bytes_in <= TG_DISCARD_MAX);

@@ -91,6 +91,18 @@ read_proxied(struct tg_client *client, const char *data, size_t len)
 	return (size_t)used;
 }
 
+/* The length of empty lines before a request: some clients send one behind a body (RFC 9112 §2.2). They
+ * are no request, and nobody is given more time for them. */
+static size_t
+empty_lines(const char *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at + 1 < len && data[at] == '\r' && data[at + 1] == '\n')
+		at += 2;
+	return at;
+}
+
 /* Let the request take what it wants of the bytes; 0: nothing now. */
 static size_t
 consume(struct tg_client *client, char *data, size_t len)
@@ -100,6 +112,10 @@ consume(struct tg_client *client, char *data, size_t len)
 	if (client->state == TG_CLIENT_PROXIED)
 		return read_proxied(client, data, len);
 	if (client->state == TG_CLIENT_IDLE) {
+		size_t empty = empty_lines(data, len);
+
+		if (empty > 0)
+			return empty;
 		if (!tg_conn_drained(&client->conn))
 			return 0; /* or answers would pile up for who asks and does not read */
 		req = tg_req_new(client, false);
@@ -151,7 +167,8 @@ client_ms(struct tg_client *client)
 {
 	int64_t ms = client->req->listener->options.client_ms;
 
-	if (tg_conn_drained(&client->conn))
+	client->taking = !tg_conn_drained(&client->conn);
+	if (!client->taking)
 		return ms;
 	tg_pace_begin(&client->pace, &client->conn);
 	return tg_pace_look_ms(ms);
@@ -172,7 +189,8 @@ tg_client_watch(struct tg_client *client)
 	        !tg_req_awaits_continue(req));
 	if (!expected) {
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
-	} else if (!tg_timer_active(&client->timer) || client->progress >= TG_PROGRESS_BYTES) {
+	} else if (!tg_timer_active(&client->timer) || client->progress >= TG_PROGRESS_BYTES ||
+	    client->taking == tg_conn_drained(&client->conn)) {
 		client->progress = 0;
 		start_timer(client, client_ms(client));
 	}
@@ -238,6 +256,28 @@ on_end(struct tg_conn *conn, int status)
 		start_timer(client, HALF_CLOSED_MS);
 }
 
+/* No more of its body comes. Where that was to be thrown away, the answer is none the worse. */
+static void
+end_body(struct tg_req *req)
+{
+	if (!req->discard) {
+		tg_req_end(req, TG_END_BODY_TIMEOUT);
+		return;
+	}
+	req->keep_client = false;
+	tg_req_run(req);
+}
+
+/* The answer is on its way, and our side has ended. */
+static bool
+still_taking(struct tg_client *client)
+{
+	int64_t ms = tg_port_options(client->port)->client_ms;
+
+	return tg_conn_untaken(&client->conn) > 0 &&
+	    (ms == 0 || !tg_pace_stalled(&client->pace, &client->conn, ms));
+}
+
 static void
 on_timer(struct tg_timer *timer)
 {
@@ -247,6 +287,8 @@ on_timer(struct tg_timer *timer)
 	TG_CHECK(client, CLIENT_MAGIC);
 	if (client->state <= TG_CLIENT_IDLE)
 		end_idle(client, TG_END_NO_REQUEST);
+	else if (client->state == TG_CLIENT_LINGER && still_taking(client))
+		start_timer(client, LINGER_MS);
 	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
 	else if (req->tunnel)
@@ -256,8 +298,8 @@ on_timer(struct tg_timer *timer)
 	else if (!req->head_done)
 		tg_req_end(req,
 		    tg_http1_started(&req->in_codec) ? TG_END_HEAD_TIMEOUT : TG_END_NO_REQUEST);
-	else if (tg_conn_drained(&client->conn))
-		tg_req_end(req, TG_END_BODY_TIMEOUT);
+	else if (!client->taking)
+		end_body(req);
 	else if (tg_pace_stalled(&client->pace, &client->conn, req->listener->options.client_ms))
 		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
 	else
@@ -266,15 +308,18 @@ on_timer(struct tg_timer *timer)
 
 /* --- the connection ----------------------------------------------------------------------- */
 
+/* Bytes that come when all is closed would have the kernel answer with a reset, and drop what the client
+ * has not taken yet (RFC 9112 §9.6). */
 static void
 linger(struct tg_client *client)
 {
-	if (client->clean || client->conn.ended) {
+	if (client->conn.ended || (client->clean && tg_conn_untaken(&client->conn) == 0)) {
 		tg_client_close(client, false);
 		return;
 	}
 	client->state = TG_CLIENT_LINGER;
 	client->progress = 0;
+	tg_pace_begin(&client->pace, &client->conn);
 	tg_conn_shutdown(&client->conn);
 	start_timer(client, LINGER_MS);
 	tg_conn_resume(&client->conn);
@@ -407,6 +452,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	client->accepted = tg_loop_now(engine->loop);
 	client->half_closed = false;
 	client->clean = false;
+	client->taking = false;
 	client->engine = engine;
 	client->port = port;
 	client->req = NULL;

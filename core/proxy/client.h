@@ -45,6 +45,7 @@ struct tg_client {
 	bool fresh;          /* no request yet: an end now is not worth a word */
 	bool half_closed;    /* the client ended its side; a quick answer may still go out */
 	bool clean;          /* FLUSH: nothing more is expected from the client */
+	bool taking;         /* the timer is about its taking the answer */
 	struct tg_link link; /* in engine->clients */
 	struct tg_engine *engine;
 	struct tg_port *port;

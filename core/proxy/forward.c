@@ -103,6 +103,8 @@ add_forwarded(struct tg_req *req)
 		    req->view.secure ? TG_STR("https") : TG_STR("http"));
 	if (err == 0 && req->asked_host.len > 0)
 		err = tg_head_set(head, TG_STR("X-Forwarded-Host"), req->asked_host);
+	else if (err == 0)
+		err = tg_head_remove(head, TG_STR("X-Forwarded-Host"));
 	return err;
 }
 

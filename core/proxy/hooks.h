@@ -27,7 +27,7 @@ struct tg_hooks {
 
 	/* Backend chosen. Decides by view.server (-1: no server, 503). Called again after a retry
 	 * verdict of "redispatch", with the failed server in view.server. FAILED: the engine's own
-	 * round robin decides, and it is counted. */
+	 * round robin decides, and it is counted. It may answer, too. */
 	enum tg_hook_result (*pick)(struct tg_req *req);
 
 	/* The final response head is there, nothing of it sent; it may be edited, or replaced
@@ -35,7 +35,8 @@ struct tg_hooks {
 	enum tg_hook_result (*response)(struct tg_req *req);
 
 	/* The attempt failed before a response byte. `failure` is its row. Decides by
-	 * req->verdict; once bytes of the body have been sent it can only give up. FAILED: give up. */
+	 * req->verdict, or answers (tg_req_answer), whatever it decides; where its body is not kept
+	 * whole it can only give up. FAILED: give up. */
 	enum tg_hook_result (*retry)(struct tg_req *req, enum tg_end failure);
 
 	/* The request has ended (view.end): the log line. Cannot wait. */

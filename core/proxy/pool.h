@@ -32,9 +32,9 @@ unsigned tg_pools_shrink(struct tg_engine *engine);
 /* Close the idle connections to the server; it stays in the plan. */
 void tg_pool_drop(struct tg_engine *engine, const struct tg_server *server);
 
-/* An idle connection to the server, taken out of its pool, or NULL. With `look` the kernel is
- * asked first whether the server has closed it: for requests that could not be repeated. */
-struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server, bool look);
+/* An idle connection to the server, taken out of its pool, or NULL. The kernel is asked first: what the
+ * server has said on it unasked, in this very moment, must not be taken for an answer. */
+struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server);
 
 /* Give a connection back that is between two requests; closes it when the pool is full. */
 void tg_pool_give(struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);

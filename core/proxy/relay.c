@@ -91,6 +91,7 @@ tg_relay_request(struct tg_req *req, char *data, size_t len)
 	unsigned n = 0;
 	int done = tg_http1_body(&req->in_codec, data, len, &used, &body);
 
+	req->awaits_continue = false;
 	if (done < 0) {
 		tg_req_end(req, TG_END_BAD_BODY);
 		return len;

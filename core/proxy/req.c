@@ -144,6 +144,7 @@ tg_req_start(struct tg_req *req)
 	req->view.version = req->in.major * 10 + req->in.minor;
 	tg_req_refresh(req);
 	tg_capture(req, TG_SIDE_REQUEST);
+	req->awaits_continue = req->in.expect_continue;
 	req->in_done = req->in.framing == TG_FRAMING_NONE ||
 	    (req->in.framing == TG_FRAMING_LENGTH && req->in.length == 0);
 	tg_req_run(req);
@@ -359,7 +360,8 @@ finish(struct tg_req *req)
 	const struct tg_hooks *hooks = req->generation->hooks;
 	bool whole = req->view.end == TG_END_OK || req->view.end == TG_END_ANSWERED;
 	bool cut = req->head_sent && !whole && !req->tunnel;
-	bool clean = (req->head_done && req->in_done) || req->view.empty;
+	/* All was read, and the client has said that nothing more comes. */
+	bool clean = (req->head_done && req->in_done && !req->in.keep_alive) || req->view.empty;
 	bool keep;
 
 	if (req->hook == TG_HOOK_WAITS)

@@ -61,8 +61,9 @@ struct tg_req {
 	struct tg_http1 in_codec;
 	bool head_done;
 	bool in_done;            /* all of its body was read */
+	bool awaits_continue;    /* the client sends nothing more before it is told something */
 	bool discard;            /* its body goes nowhere */
-	bool forwarded;          /* X-Forwarded-… were added */
+	bool forwarded;          /* what we add is added: Via, X-Forwarded-…, a hop less */
 	struct tg_str *captured; /* for the log, one per capture of the listener; NULL: none */
 
 	/* The attempt. */
@@ -86,15 +87,16 @@ struct tg_req {
 	struct tg_http1 out_codec;
 	bool out_started; /* a byte of the final or an interim head came */
 	bool out_head_done;
-	bool relaying;       /* the head was accepted: the body goes to the client */
-	bool out_done;       /* all of the body came */
-	bool poisoned;       /* bytes came behind it: the connection is not reused */
-	bool answered;       /* a script, not a server, answers: `out` and `answer` */
-	bool keep_client;    /* the client's connection goes on after this */
-	bool head_sent;      /* of the final response, to the client */
-	bool tunnel;         /* the protocol was changed: bytes, whatever they mean (tunnel.h) */
-	uint8_t out_framing; /* enum tg_framing, towards the client */
-	uint8_t interims;    /* 1xx heads relayed */
+	bool relaying;          /* the head was accepted: the body goes to the client */
+	bool out_done;          /* all of the body came */
+	bool poisoned;          /* bytes came behind it: the connection is not reused */
+	bool answered;          /* a script, not a server, answers: `out` and `answer` */
+	bool keep_client;       /* the client's connection goes on after this */
+	bool head_sent;         /* of the final response, to the client */
+	bool tunnel;            /* the protocol was changed: bytes, whatever they mean (tunnel.h) */
+	uint8_t out_framing;    /* enum tg_framing, towards the client */
+	uint8_t interims;       /* 1xx heads relayed */
+	uint32_t interim_bytes; /* of these */
 	struct tg_str unsent_out; /* head for the client, to be written with what follows it */
 	struct tg_str answer;     /* body of our own answer */
 
@@ -156,11 +158,11 @@ tg_req_body_whole(const struct tg_req *req)
 /* Does its method do the same however often it is done (RFC 9110 §9.2.2)? */
 bool tg_req_idempotent(const struct tg_req *req);
 
-/* Has the client neither sent of its body nor been told to (RFC 9110 §10.1.1)? */
+/* Does the client wait for leave to send its body, or for its answer (RFC 9110 §10.1.1)? */
 static inline bool
 tg_req_awaits_continue(const struct tg_req *req)
 {
-	return req->in.expect_continue && req->view.bytes_in == 0 && !req->out_started;
+	return req->awaits_continue;
 }
 
 void tg_requests_fini(struct tg_engine *engine);

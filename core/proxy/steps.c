@@ -170,10 +170,8 @@ tg_step_connect(struct tg_req *req)
 	enum tg_end failed;
 
 	req->sent = false;
-	/* A request that could not go again must not meet a connection that is dead: look. One that
-	 * can is cheaper to send twice in the rare case. */
 	if (!req->fresh && req->backend->options.send_proxy == 0)
-		up = tg_pool_take(req->engine, server, !tg_req_idempotent(req) || !req->in_done);
+		up = tg_pool_take(req->engine, server);
 	if (up != NULL) {
 		tg_upstream_attach(up, req);
 		return go(req, tg_step_send);
@@ -228,6 +226,13 @@ write_head(struct tg_req *req)
 	return 0;
 }
 
+/* A field of ours could not be added: scripts have filled the head, or memory is out. */
+static enum tg_end
+end_of_edit(int err)
+{
+	return err == TG_HTTP_MEMORY ? TG_END_MEMORY : TG_END_SCRIPT_ERROR;
+}
+
 /* A script has taken Expect away: the server will not tell the client to go on, so we do. */
 static int
 tell_to_continue(struct tg_req *req)
@@ -236,7 +241,7 @@ tell_to_continue(struct tg_req *req)
 
 	if (!tg_req_awaits_continue(req) || tg_head_find(&req->in, TG_STR("Expect"), NULL) != NULL)
 		return 0;
-	req->in.expect_continue = false;
+	req->awaits_continue = false;
 	return tg_relay_to_client(req, &head, 1);
 }
 
@@ -245,11 +250,15 @@ tg_step_send(struct tg_req *req)
 {
 	uint64_t now = tg_loop_now(req->engine->loop);
 	struct tg_conn *client = &req->client->conn;
+	int err;
 
 	req->connected_at = now;
 	req->view.connect_ms = (int32_t)(now - req->picked_at);
-	if (tg_forward_request(req) != 0 || write_head(req) != 0)
-		return end(req, TG_END_MEMORY);
+	err = tg_forward_request(req);
+	if (err == 0)
+		err = write_head(req);
+	if (err != 0)
+		return end(req, end_of_edit(err));
 	if (tell_to_continue(req) != 0)
 		return end(req, TG_END_CLIENT_GONE_DATA);
 	tg_head_init(&req->out, &req->arena);
@@ -286,7 +295,8 @@ relay_interim(struct tg_req *req)
 {
 	struct tg_str head;
 
-	if (++req->interims > INTERIMS_MAX) {
+	/* Nobody waits until the client has taken them. */
+	if (++req->interims > INTERIMS_MAX || req->interim_bytes > req->listener->limits.head) {
 		tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
 		return TG_NEXT_GO;
 	}
@@ -294,9 +304,12 @@ relay_interim(struct tg_req *req)
 		head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_SILENT);
 		if (head.ptr == NULL)
 			return end(req, TG_END_MEMORY);
+		req->interim_bytes += (uint32_t)head.len;
 		if (tg_relay_to_client(req, &head, 1) != 0)
 			return end(req, TG_END_CLIENT_GONE_DATA);
 	}
+	if (req->out.status == 100)
+		req->awaits_continue = false;
 	req->out_head_done = false;
 	tg_head_init(&req->out, &req->arena);
 	tg_http1_response_init(
@@ -338,10 +351,12 @@ enum tg_next
 tg_step_response(struct tg_req *req)
 {
 	struct tg_conn *server = &req->up->conn;
+	int err;
 
 	if (req->hook == TG_HOOK_FREE) {
 		if (req->out.status < 200 && req->out.status != 101)
 			return relay_interim(req);
+		req->awaits_continue = false;
 		if (req->out.status == 101 && !tg_tunnel_agreed(req)) {
 			tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
 			return TG_NEXT_GO;
@@ -362,8 +377,9 @@ tg_step_response(struct tg_req *req)
 		return go(req, tg_step_answer);
 	if (req->out.status == 101)
 		return tg_tunnel_start(req) == 0 ? TG_NEXT_WAIT : end(req, TG_END_CLIENT_GONE_DATA);
-	if (tg_forward_date(&req->out) != 0)
-		return end(req, TG_END_MEMORY);
+	err = tg_forward_date(&req->out);
+	if (err != 0)
+		return end(req, end_of_edit(err));
 	req->out_framing = (uint8_t)choose_framing(req);
 	req->keep_client = req->out_framing != TG_FRAMING_CLOSE && tg_answer_may_keep(req);
 	req->view.status = req->out.status;
@@ -380,8 +396,10 @@ tg_step_response(struct tg_req *req)
 		tg_relay_response(req, NULL, 0);
 	else
 		tg_conn_resume(server);
-	if (req->step == tg_step_relay && req->view.end == TG_END_NONE && !server->delivering)
+	if (req->step == tg_step_relay && req->view.end == TG_END_NONE && !server->delivering) {
 		tg_relay_flush_response(req);
+		tg_upstream_watch(req->up);
+	}
 	return req->step == tg_step_relay ? TG_NEXT_WAIT : TG_NEXT_GO;
 }
 
@@ -462,6 +480,8 @@ tg_step_retry(struct tg_req *req)
 			return TG_NEXT_WAIT;
 	}
 	req->hook = TG_HOOK_FREE;
+	if (req->answered)
+		return go(req, tg_step_answer);
 	/* No policy can have a body sent again that is gone. And one that never gives up must not
 	 * keep a request for ever. */
 	if (result == TG_HOOK_FAILED || req->verdict == TG_VERDICT_GIVE_UP ||

@@ -149,7 +149,7 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 	if (up->req == req && tg_req_alive(req, serial)) {
 		if (req->relaying && !req->out_done)
 			tg_relay_flush_response(req);
-		else
+		if (up->req == req && tg_req_alive(req, serial))
 			tg_upstream_watch(up);
 	}
 	return up->req == req ? used : len;
@@ -279,7 +279,8 @@ on_timer(struct tg_timer *timer)
 		start_timer(up, tg_pace_look_ms(req->backend->options.server_ms));
 		return;
 	}
-	unheard(up, req->backend->options.server_ms);
+	if (!tg_req_awaits_continue(req)) /* else it may be waiting for the body */
+		unheard(up, req->backend->options.server_ms);
 	if (!req->out_head_done)
 		tg_req_attempt_failed(req, TG_END_SERVER_TIMEOUT);
 	else

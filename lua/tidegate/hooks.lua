@@ -88,7 +88,7 @@ local function retry()
         sent = call.sent == 1,
     }
     local answer = record.decide(request.handle(view), failure)
-    local verdict = VERDICTS[answer or false]
+    local verdict = answer == ANSWERED and GIVE_UP or VERDICTS[answer or false]
     if not verdict then
         error(('the retry policy of backend %q returned %s; it must return "retry", "redispatch" or "give up"%s')
             :format(record.name, tostring(answer), nearest.hint(answer, VERDICTS)), 0)

@@ -20,7 +20,7 @@ function M.duration(value)
         seconds = number and SECONDS[unit] and tonumber(number) * SECONDS[unit]
     end
     if not seconds or not (seconds >= 0 and seconds <= LONGEST) then
-        return nil, 'must be a duration ("500ms", "5s", "2m", "1h", or a number of seconds)'
+        return nil, 'must be a duration ("500ms", "5s", "2m", "1h", or a number of seconds; ten years at most)'
     end
     return seconds
 end

@@ -37,6 +37,23 @@ local function verbatim(bytes, close)
     end }
 end
 
+describe("an answer of ours to a body that is over the limit", function()
+    it("is whole, and says that the connection ends", function()
+        local gate = tidegate([[
+            local tide = require "tidegate"
+            tide.listen("${listen}", { limits = { body = 10000 },
+                route = function(req) return req:respond(403, "no") end })
+        ]])
+        local client = raw(gate)
+        client:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n" .. ("x"):rep(20000))
+        local res = client:read_response()
+        assert.equal(403, res.status)
+        assert.equal("no", res.body)
+        assert.equal("close", res.headers.connection)
+        assert.equal("closed", client:wait_closed())
+    end)
+end)
+
 describe("the body of a request", function()
     it("with a length arrives whole, whatever its size", function()
         local gate = tidegate { servers = { mirror() } }

@@ -64,3 +64,35 @@ describe("an address that a reload takes away", function()
         assert.is_false(pcall(raw, port))
     end)
 end)
+
+describe("an answer that closes the connection", function()
+    it("comes whole to a client that asks on, be it slow", function()
+        local size, piece = 3000000, ("x"):rep(65536)
+        for _, close in ipairs { false, true } do
+            local answer
+            local server = origin { handler = function(conn, req)
+                req:read()
+                h.wait_until(function() return answer end, "nobody says: answer")
+                conn:send(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(size))
+                for at = 1, size, #piece do conn:send(piece:sub(1, math.min(#piece, size - at + 1))) end
+            end }
+            local gate = tidegate { servers = { server } }
+            local client = raw(gate, { receive_buffer = 4096 })
+            client:send(h.request_text { headers = close and { Connection = "close" } or nil })
+            h.wait_until(function() return server.requests == 1 end, "the request")
+            if not close then
+                gate:signal "TERM"
+                gate:wait_log "stopping"
+            end
+            answer = true
+            local head = client:read_until "\r\n\r\n"
+            assert.matches("\r\nConnection: close\r\n", head, 1, true)
+            for _ = 1, 5 do -- they come when the answer is written, and not yet taken
+                client:send(h.request_text { path = "/never" })
+                client:read(100000)
+            end
+            assert.equal(size - 500000, #client:read_until_close())
+            assert.equal(1, server.requests)
+        end
+    end)
+end)

@@ -196,6 +196,16 @@ describe("the head of a request", function()
 end)
 
 describe("forwarded_for", function()
+    it("does not pass on what a client without a host says of hosts", function()
+        local server = origin {}
+        local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }
+        local client = raw(gate)
+        client:send "GET / HTTP/1.0\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\n\r\n"
+        assert.equal(200, client:read_response().status)
+        assert.is_nil(server.seen[1].headers["x-forwarded-host"])
+        assert.equal("http", server.seen[1].headers["x-forwarded-proto"])
+    end)
+
     it("tells the server who asked, for what host and how", function()
         local server = origin {}
         local gate = tidegate { servers = { server }, listen = { forwarded_for = true } }

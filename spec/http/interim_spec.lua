@@ -209,6 +209,27 @@ describe("a client that asks whether to send its body", function()
     end)
 end)
 
+describe("interim answers without end", function()
+    it("are a 502 when they come to more than a head may have", function()
+        local server = origin { handler = function(conn)
+            for _ = 1, 10 do
+                conn:send("HTTP/1.1 103 Early Hints\r\nLink: " .. ("x"):rep(3000) .. "\r\n\r\n")
+            end
+            conn:read_some()
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(request_text {})
+        local count, res = 0, nil
+        repeat
+            res = client:read_response()
+            count = count + 1
+        until res.status ~= 103
+        assert.equal(502, res.status)
+        assert.is_true(count <= 7)
+    end)
+end)
+
 describe("a client that wants another protocol", function()
     local ASKS = "GET /asks HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 

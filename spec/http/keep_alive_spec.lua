@@ -158,6 +158,19 @@ describe("keep-alive", function()
         assert.equal("some text", res.body)
     end)
 
+    it("empty lines behind a body are no request", function()
+        local gate = tidegate { servers = { origin {} } }
+        local client = raw(gate)
+        client:send "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n\r\n"
+        assert.equal(200, client:read_response().status)
+        client:send("\r\n" .. request_text {})
+        assert.equal(200, client:read_response().status)
+        client:send "\r\n"
+        client:close()
+        gate:wait_stats(function(stats) return stats.connections.active == 0 end)
+        assert.equal(2, gate:stats().requests.total)
+    end)
+
     it("an HTTP/1.0 client need not send a Host", function()
         local server = origin {}
         local gate = tidegate { servers = { server } }

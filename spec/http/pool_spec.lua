@@ -74,6 +74,32 @@ describe("the pool", function()
         gate:wait_stats(function(stats) return stats.backends.web.servers.a.idle == 0 end)
     end)
 
+    it("gives a request no connection on which the server says something in that very moment", function()
+        local idle
+        local server = origin { handler = function(conn, req)
+            h.respond(conn, req, { body = "good" })
+            idle = conn
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        for _ = 1, 3 do
+            client:send(h.request_text {})
+            assert.equal("good", client:read_response().body)
+            assert.is_true(client:quiet(0.1)) -- the answer is acknowledged, or Nagle would hold what follows
+            gate:signal "STOP"
+            h.wait_until(function()
+                for _, thread in ipairs(gate.process:threads()) do
+                    if not thread.State:match "^T" then return false end
+                end
+                return true
+            end, "not all of it stops")
+            client:send(h.request_text {}) -- both are there when it looks again
+            idle:send "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+            gate:signal "CONT"
+            assert.equal("good", client:read_response().body)
+        end
+    end)
+
     it("sends a GET again when its connection had died, and the client sees nothing of it", function()
         local server = once_per_connection()
         local gate = tidegate { servers = { server }, retries = 0 }

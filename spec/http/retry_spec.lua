@@ -261,3 +261,23 @@ describe("a body", function()
         assert.equal(1, server.requests)
     end)
 end)
+
+describe("a retry policy that answers by itself", function()
+    for title, returned in pairs { ["and says so"] = "answer", ["and decides something else"] = '"retry"' } do
+        it(title .. ", has its answer sent, and the request is not sent again", function()
+            local server = origin { on_accept = "close" }
+            local gate = h.tidegate(([[
+                local tide = require "tidegate"
+                local web = tide.backend("web", { servers = { { "a", "${web}" } }, retry = function(req)
+                    local answer = req:respond(418, "mine")
+                    return %s, answer
+                end })
+                tide.listen("${listen}", { route = web })
+            ]]):format(returned), { web = server })
+            local res = h.get(gate, "/")
+            assert.equal(418, res.status)
+            assert.equal("mine", res.body)
+            assert.equal(1, server.accepted)
+        end)
+    end
+end)

@@ -26,6 +26,19 @@ describe("while the response hook waits", function()
         client:close()
     end)
 
+    it("a server that goes silent after its head is cut at its time all the same", function()
+        local server = origin { handler = function(conn)
+            conn:send "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+            conn:read_some()
+        end }
+        local gate = tidegate((WAITS:gsub("servers = ", 'timeout = { server = "600ms" }, servers = ')), { web = server })
+        local client = raw(gate)
+        client:send(h.request_text { path = "/slow" })
+        client:read_until "\r\n\r\n"
+        client:wait_closed()
+        gate:wait_stats(function(stats) return stats.endings.response_timeout == 1 end)
+    end)
+
     it("bytes behind an answer without a body are not the answer to the next request", function()
         local server = origin {}
         function server.handler(conn, req)

@@ -122,6 +122,41 @@ describe("a client that does not read", function()
     end)
 end)
 
+describe("a client that expects 100 (Continue)", function()
+    local ASKS = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+
+    for title, said in pairs {
+        ["stops within its head"] = "HTTP/1.1 2",
+        ["says something else and then nothing"] = "HTTP/1.1 103 Early Hints\r\n\r\n",
+    } do
+        it("gets a 504 when the server " .. title, function()
+            local server = origin { handler = function(conn)
+                conn:send(said)
+                conn:read_some()
+            end }
+            local gate = tidegate { servers = { server }, timeout = { server = "200ms" } }
+            local client = raw(gate)
+            client:send(ASKS .. "Content-Length: 5\r\n\r\n")
+            local res = client:read_response()
+            if res.status == 103 then res = client:read_response() end
+            assert.equal(504, res.status)
+            assert.is_false(gate:server("a").silent) -- it may have waited for the body
+        end)
+    end
+
+    it("and sends a byte of its body now and then gets a 408", function()
+        local server = origin { handler = function(conn) conn:read_until "never" end }
+        local gate = tidegate { servers = { server }, timeout = { server = "300ms" },
+            listen = { timeout = { client = "300ms" } } }
+        local client = raw(gate)
+        client:send(ASKS .. "Transfer-Encoding: chunked\r\n\r\n5;")
+        h.spawn(function()
+            repeat until not (client:quiet(0.1) and client:send "a")
+        end)
+        ending(gate, "body_timeout")
+    end)
+end)
+
 describe("a client that reads slowly", function()
     -- An answer far larger than what the kernel holds, read in pieces; the whole of it takes many times
     -- as long as the time that a client has.
@@ -218,6 +253,17 @@ describe("a server", function()
         end }
         local gate = tidegate { servers = { server }, timeout = { server = "1s" } }
         assert.equal("123456", get(gate, "/").body)
+    end)
+
+    it("has its whole time again with each byte, those of its head too", function()
+        local server = origin { handler = function(conn)
+            conn:quiet(0.35 * h.scale)
+            conn:send "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+            conn:quiet(0.35 * h.scale)
+            conn:send "ok"
+        end }
+        local gate = tidegate { servers = { server }, timeout = { server = ("%dms"):format(500 * h.scale) } }
+        assert.equal("ok", get(gate, "/").body)
     end)
 
     it("is not held to its time while the client is the slow one", function()

@@ -19,7 +19,14 @@
 #include "proxy/req.h"
 #include "proxy/upstream.h"
 
-enum { EXCHANGE_REQUESTS = 64, ID_BASE = 100 };
+enum { EXCHANGE_REQUESTS = 64, ID_BASE = 100, EXCHANGE_MS = 1000000 };
+
+/* A hook that waits: it is called again after so many turns. */
+struct exchange_parked {
+	struct tg_req *req;
+	enum tg_hook_result (*hook)(struct tg_req *req);
+	unsigned turns;
+};
 
 /* What the engine made of one request. */
 struct exchange_request {
@@ -44,6 +51,11 @@ struct exchange {
 	struct exchange_request requests[EXCHANGE_REQUESTS];
 	unsigned count; /* of these, in the order of their clients */
 	void (*on_response)(struct tg_req *req, int id);
+
+	struct exchange_parked parked[EXCHANGE_REQUESTS];
+	unsigned parked_count;
+	uint32_t park; /* state of a random number; 0: no hook waits */
+	bool waking;   /* the hook that is called has waited */
 };
 
 static struct exchange exchange;
@@ -61,11 +73,27 @@ exchange_id(const struct tg_head *head)
 	return atoi(text);
 }
 
+/* Now and then a hook waits before it decides. */
+static bool
+exchange_parks(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *req))
+{
+	if (exchange.park == 0 || exchange.waking || exchange.parked_count == EXCHANGE_REQUESTS)
+		return false;
+	exchange.park = exchange.park * 1103515245u + 12345u;
+	if ((exchange.park >> 16 & 1) != 0)
+		return false;
+	exchange.parked[exchange.parked_count++] =
+	    (struct exchange_parked){ req, hook, 1 + (exchange.park >> 17 & 15) };
+	return true;
+}
+
 static enum tg_hook_result
 exchange_route(struct tg_req *req)
 {
 	char id[8];
 
+	if (exchange_parks(req, exchange_route))
+		return TG_HOOK_PARKED;
 	if (exchange.count == EXCHANGE_REQUESTS)
 		return TG_HOOK_FAILED;
 	snprintf(id, sizeof(id), "%u", ID_BASE + exchange.count);
@@ -84,6 +112,8 @@ exchange_response(struct tg_req *req)
 {
 	char id[8];
 
+	if (exchange_parks(req, exchange_response))
+		return TG_HOOK_PARKED;
 	if (req->out.status == 101)
 		exchange.requests[exchange_id(&req->in) - ID_BASE].tunnel = true;
 
@@ -95,9 +125,10 @@ exchange_response(struct tg_req *req)
 }
 
 static enum tg_hook_result
-exchange_retry(struct tg_req *req, enum tg_end failure)
+exchange_decide(struct tg_req *req)
 {
-	(void)failure;
+	if (exchange_parks(req, exchange_decide))
+		return TG_HOOK_PARKED;
 	req->verdict =
 	    tg_req_safe(req) && req->view.retries < 2 ? TG_VERDICT_RETRY : TG_VERDICT_GIVE_UP;
 	return TG_HOOK_DONE;
@@ -120,10 +151,49 @@ exchange_finish(struct tg_req *req)
 	exchange.requests[id].bytes_in = req->view.bytes_in;
 }
 
+static enum tg_hook_result
+exchange_retry(struct tg_req *req, enum tg_end failure)
+{
+	(void)failure;
+	return exchange_decide(req);
+}
+
 static void
 exchange_nothing(struct tg_req *req)
 {
 	(void)req;
+}
+
+static void
+exchange_cancel(struct tg_req *req)
+{
+	for (unsigned i = 0; i < exchange.parked_count; i++)
+		if (exchange.parked[i].req == req) {
+			exchange.parked[i] = exchange.parked[--exchange.parked_count];
+			return;
+		}
+	abort();
+}
+
+/* Hooks whose time has come decide. False: none waits. */
+static inline bool
+exchange_wake(void)
+{
+	bool waited = exchange.parked_count > 0;
+
+	for (unsigned i = 0; i < exchange.parked_count; i++) {
+		struct exchange_parked parked = exchange.parked[i];
+		enum tg_hook_result result;
+
+		if (--exchange.parked[i].turns > 0)
+			continue;
+		exchange.parked[i--] = exchange.parked[--exchange.parked_count];
+		exchange.waking = true;
+		result = parked.hook(parked.req);
+		exchange.waking = false;
+		tg_req_resume(parked.req, result);
+	}
+	return waited;
 }
 
 static const struct tg_hooks exchange_hooks = {
@@ -132,7 +202,7 @@ static const struct tg_hooks exchange_hooks = {
 	.retry = exchange_retry,
 	.finish = exchange_finish,
 	.release = exchange_nothing,
-	.cancel = exchange_nothing,
+	.cancel = exchange_cancel,
 };
 
 static void
@@ -177,6 +247,9 @@ exchange_plan(const char *listen, const char *server)
 		.max_uri = 256,
 		.max_fields = 16,
 		.max_body = 20000,
+		.client_ms = EXCHANGE_MS,
+		.head_ms = EXCHANGE_MS,
+		.keep_alive_ms = EXCHANGE_MS,
 		.backend = -1,
 		.has_route = 1,
 		.has_finish = 1,
@@ -184,6 +257,9 @@ exchange_plan(const char *listen, const char *server)
 		.forwarded_for = 1,
 	};
 	static const struct tg_backend_options backend = {
+		.connect_ms = EXCHANGE_MS,
+		.server_ms = EXCHANGE_MS,
+		.tunnel_ms = EXCHANGE_MS,
 		.retry_body = 4096,
 		.pool_size = 8,
 		.has_response = 1,
@@ -262,6 +338,26 @@ exchange_connect(void)
 	exchange_need(port->listener.admit(&port->listener, true), "a client");
 	tg_client_accept(port, ends[1], &peer);
 	return ends[0];
+}
+
+/* Is there for every request somebody who will end it: a timer, or a hook that waits? */
+static inline bool
+exchange_all_watched(void)
+{
+	struct tg_link *clients = &exchange.engine.clients, *link;
+
+	for (link = clients->next; link != clients; link = link->next) {
+		const struct tg_client *client = tg_container_of(link, struct tg_client, link);
+		const struct tg_req *req = client->req;
+
+		if (client->state == TG_CLIENT_CLOSING || tg_timer_active(&client->timer))
+			continue;
+		if (req == NULL ||
+		    (req->hook != TG_HOOK_WAITS &&
+		        (req->up == NULL || !tg_timer_active(&req->up->timer))))
+			return false;
+	}
+	return true;
 }
 
 /* End whatever is going on, and forget it. */

@@ -14,15 +14,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bodies.h"
+
 enum strict_result { STRICT_BAD = -1, STRICT_MORE, STRICT_WHOLE };
 
 struct strict {
 	const char *bytes;
-	size_t len;  /* all that there is */
-	size_t head; /* bytes of the head; 0: it is not complete */
-	size_t used; /* bytes of the message, when whole */
-	size_t body; /* bytes of the body, decoded, so far */
-	int status;  /* of a response */
+	size_t len;       /* all that there is */
+	size_t head;      /* bytes of the head; 0: it is not complete */
+	size_t used;      /* bytes of the message, when whole */
+	struct body body; /* so far, decoded */
+	int status;       /* of a response */
 	bool until_close;
 };
 
@@ -179,11 +181,11 @@ strict_chunks(struct strict *message)
 		}
 		at = cr + 2;
 		if ((size_t)(end - at) < size + 2) {
-			message->body +=
-			    (size_t)(end - at) < size ? (size_t)(end - at) : (size_t)size;
+			body_add(&message->body, at,
+			    (size_t)(end - at) < size ? (size_t)(end - at) : (size_t)size);
 			return STRICT_MORE;
 		}
-		message->body += (size_t)size;
+		body_add(&message->body, at, (size_t)size);
 		at += size;
 		if (at[0] != '\r' || at[1] != '\n')
 			return STRICT_BAD;
@@ -207,11 +209,10 @@ strict_length(struct strict *message, const char *digits, size_t len)
 			return STRICT_BAD;
 		length = length * 10 + (unsigned long long)(digits[i] - '0');
 	}
-	message->body = message->len - message->head;
-	if (message->body < length)
+	if (message->len - message->head < length)
 		return STRICT_MORE;
-	message->body = (size_t)length;
-	message->used = message->head + message->body;
+	body_add(&message->body, message->bytes + message->head, (size_t)length);
+	message->used = message->head + (size_t)length;
 	return STRICT_WHOLE;
 }
 
@@ -223,7 +224,7 @@ strict_read(struct strict *message, const char *bytes, size_t len, bool response
 	const char *length, *coding;
 	enum strict_result result;
 
-	*message = (struct strict){ .bytes = bytes, .len = len };
+	*message = (struct strict){ .bytes = bytes, .len = len, .body = { .hash = FNV_START } };
 	result = strict_head(message, response);
 	if (result != STRICT_WHOLE)
 		return result;
@@ -249,7 +250,7 @@ strict_read(struct strict *message, const char *bytes, size_t len, bool response
 	message->used = message->head;
 	if (!no_body && response) {
 		message->until_close = true;
-		message->body = len - message->head;
+		body_add(&message->body, bytes + message->head, len - message->head);
 		message->used = len;
 	}
 	return STRICT_WHOLE;

@@ -31,7 +31,8 @@ describe("while the response hook waits", function()
             conn:send "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
             conn:read_some()
         end }
-        local gate = tidegate((WAITS:gsub("servers = ", 'timeout = { server = "600ms" }, servers = ')), { web = server })
+        local text = WAITS:gsub("servers = ", 'timeout = { server = "600ms" }, servers = ')
+        local gate = tidegate(text, { web = server })
         local client = raw(gate)
         client:send(h.request_text { path = "/slow" })
         client:read_until "\r\n\r\n"

@@ -91,8 +91,8 @@ read_proxied(struct tg_client *client, const char *data, size_t len)
 	return (size_t)used;
 }
 
-/* The length of empty lines before a request: some clients send one behind a body (RFC 9112 §2.2). They
- * are no request, and nobody is given more time for them. */
+/* The length of empty lines before another request: some clients send one behind a body (RFC 9112 §2.2).
+ * They are no request, and nobody is given more time for them. */
 static size_t
 empty_lines(const char *data, size_t len)
 {
@@ -112,7 +112,7 @@ consume(struct tg_client *client, char *data, size_t len)
 	if (client->state == TG_CLIENT_PROXIED)
 		return read_proxied(client, data, len);
 	if (client->state == TG_CLIENT_IDLE) {
-		size_t empty = empty_lines(data, len);
+		size_t empty = client->fresh ? 0 : empty_lines(data, len);
 
 		if (empty > 0)
 			return empty;

@@ -309,7 +309,10 @@ tg_control_run(const struct tg_control_options *options)
 		fprintf(stderr, "tidegate: cannot leave the terminal: %s\n", strerror(-err));
 		return 1;
 	}
-	tzset(); /* before there are threads: scripts ask for local times */
+	/* Scripts ask for local times. Without TZ the C library would look at the file each time, in a
+	 * chroot in vain. */
+	setenv("TZ", ":/etc/localtime", 0);
+	tzset(); /* before there are threads */
 	control.worker_count =
 	    options->workers > 0 ? options->workers : (unsigned)uv_available_parallelism();
 	if (control.worker_count > TG_WORKERS_MAX)

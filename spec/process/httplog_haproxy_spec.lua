@@ -145,7 +145,8 @@ cases("HAProxy and Tidegate write the same line when the client", {
         local conn = h.raw(gate, { receive_buffer = 4096 })
         conn:send(request())
         conn:read_until "\r\n\r\n"
-    end, { server = "5s", bytes = false }), -- who has more buffers sends more
+    -- Who has more buffers sends more; and what its kernel takes late is for us still a client that takes.
+    end, { server = "5s", bytes = false, timers = false }),
 })
 
 cases("HAProxy and Tidegate write the same line when the server", {

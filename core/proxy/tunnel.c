@@ -38,6 +38,20 @@ moved(struct tg_req *req)
 		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
 }
 
+/* Pass the ends on, each behind what came before it. */
+static void
+pass_ends(struct tg_req *req)
+{
+	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
+
+	if (req->in_done && tg_conn_drained(server))
+		tg_conn_shutdown(server);
+	if (req->out_done && tg_conn_drained(client))
+		tg_conn_shutdown(client);
+	if (req->in_done && req->out_done && tg_conn_drained(server) && tg_conn_drained(client))
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+}
+
 int
 tg_tunnel_start(struct tg_req *req)
 {
@@ -48,7 +62,7 @@ tg_tunnel_start(struct tg_req *req)
 	if (head.ptr == NULL || tg_relay_to_client(req, &head, 1) != 0)
 		return -1;
 	req->head_sent = req->relaying = req->tunnel = true;
-	req->in_done = false; /* from here on: that side has ended */
+	req->in_done = req->client->half_closed; /* from here on: that side has ended */
 	req->step = tg_step_tunnel;
 	tg_upstream_watch(up);
 	moved(req);
@@ -56,6 +70,8 @@ tg_tunnel_start(struct tg_req *req)
 		tg_conn_resume(&up->conn);
 	if (tg_req_alive(req, serial) && !req->client->conn.delivering)
 		tg_conn_resume(&req->client->conn);
+	if (tg_req_alive(req, serial))
+		pass_ends(req);
 	return 0;
 }
 
@@ -84,20 +100,6 @@ tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len)
 	else if (!tg_conn_drained(&req->client->conn))
 		tg_conn_pause(&req->up->conn);
 	return len;
-}
-
-/* Pass the ends on, each behind what came before it. */
-static void
-pass_ends(struct tg_req *req)
-{
-	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
-
-	if (req->in_done && tg_conn_drained(server))
-		tg_conn_shutdown(server);
-	if (req->out_done && tg_conn_drained(client))
-		tg_conn_shutdown(client);
-	if (req->in_done && req->out_done && tg_conn_drained(server) && tg_conn_drained(client))
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
 }
 
 void

@@ -65,6 +65,27 @@ describe("a tunnel", function()
         assert.equal(0, server:open())
     end)
 
+    it("tells the server of an end that came before its 101", function()
+        local server
+        server = origin { handler = function(conn)
+            h.wait_until(function() return server.go end, "nobody says: go")
+            conn:send(AGREES .. "\r\n")
+            server.got = conn:read_until_close()
+            conn:send "bye"
+            conn:close()
+        end }
+        local gate = tidegate { servers = { server } }
+        local client = raw(gate)
+        client:send(ASKS .. "\r\n")
+        h.wait_until(function() return server.requests == 1 end, "the request")
+        client:shutdown()
+        server.go = true
+        client:read_until "\r\n\r\n"
+        assert.equal("bye", client:read_until_close())
+        assert.equal("", server.got)
+        ending(gate, "tunnel_closed")
+    end)
+
     it("carries more than buffers hold, in both directions at once", function()
         local size, piece = 20 * 1024 * 1024, ("0123456789abcdef"):rep(4096)
         local server = echo { receive_buffer = 65536 }

@@ -82,7 +82,13 @@ describe("an answer that closes the connection", function()
             h.wait_until(function() return server.requests == 1 end, "the request")
             if not close then
                 gate:signal "TERM"
-                gate:wait_log "stopping"
+                repeat -- until the worker has heard of it
+                    local ok, conn = pcall(raw, gate)
+                    if ok then
+                        h.settles(function() end, 0)
+                        conn:close()
+                    end
+                until not ok
             end
             answer = true
             local head = client:read_until "\r\n\r\n"

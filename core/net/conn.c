@@ -1,14 +1,9 @@
 #include "net/conn.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "net/carrier.h"
+#include "net/socket.h"
 
-enum { CONN_MAGIC = 0xc0227ec7, MAX_PARTS = 8, WRITE_BLOCKS = 6 };
+enum { CONN_MAGIC = 0xc0227ec7 };
 
 /* Bytes the consumer did not take: a large block each. */
 struct tg_conn_block {
@@ -18,16 +13,6 @@ struct tg_conn_block {
 };
 
 enum { BLOCK_ROOM = TG_LARGE_BLOCK - sizeof(struct tg_conn_block) };
-
-/* Bytes the kernel did not take: the first block holds the libuv request too. */
-struct pending_write {
-	uv_write_t req;
-	struct tg_conn *conn;
-	uint32_t len;
-	unsigned count;
-	uv_buf_t bufs[WRITE_BLOCKS];
-	char data[];
-};
 
 /* --- reading ------------------------------------------------------------------------------ */
 
@@ -79,7 +64,11 @@ deliver(struct tg_conn *conn, char *data, size_t len)
 	conn->resumed = false;
 	used = conn->ops->on_data(conn, data, len);
 	conn->delivering = false;
-	if (!conn->closing && used < len && !conn->resumed)
+	if (conn->closing)
+		return used;
+	if (used > 0 && conn->carrier->taken != NULL)
+		conn->carrier->taken(conn, used);
+	if (used < len && !conn->resumed)
 		conn->paused = true;
 	return used;
 }
@@ -104,84 +93,41 @@ offer_kept(struct tg_conn *conn)
 	}
 }
 
-static void
-stop_reading(struct tg_conn *conn)
-{
-	if (conn->reading)
-		uv_read_stop(&conn->uv.stream);
-	conn->reading = false;
-}
-
-static void
-on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-	struct tg_conn *conn = handle->data;
-
-	(void)suggested;
-	buf->base = conn->loop->read_buffer;
-	buf->len = TG_READ_SIZE;
-}
-
-static void
-end(struct tg_conn *conn, int status)
+void
+tg_conn_end(struct tg_conn *conn, int status)
 {
 	if (conn->ended || conn->closing)
 		return;
 	conn->ended = true;
 	conn->broken = status < 0;
 	conn->paused = true;
-	stop_reading(conn);
+	conn->carrier->read(conn, false);
 	conn->ops->on_end(conn, status);
 }
 
-/* libuv tells a reset that arrives together with the last bytes as an orderly end; only the socket
- * still knows. 0: it was one. */
-static int
-end_status(const struct tg_conn *conn)
+void
+tg_conn_offer(struct tg_conn *conn, char *data, size_t len)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
-	uv_os_fd_t fd;
-
-	if (uv_fileno(&conn->uv.handle, &fd) != 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		return UV_EIO;
-	return -error;
-}
-
-static void
-on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
-{
-	struct tg_conn *conn = stream->data;
+	const struct tg_carrier *carrier = conn->carrier;
 	size_t used;
 
 	TG_CHECK(conn, CONN_MAGIC);
-	if (nread <= 0) {
-		if (nread < 0)
-			end(conn, nread == UV_EOF ? end_status(conn) : (int)nread);
-		return;
-	}
-	used = deliver(conn, buf->base, (size_t)nread);
+	used = conn->kept == NULL && !conn->paused ? deliver(conn, data, len) : 0;
 	if (conn->closing)
 		return;
-	if (used < (size_t)nread) {
-		if (!keep(conn, buf->base + used, (size_t)nread - used)) {
-			end(conn, UV_ENOMEM);
+	if (conn->carrier != carrier) { /* what follows is another's */
+		conn->carrier->received(conn, data + used, len - used);
+		return;
+	}
+	if (used < len) {
+		if (!keep(conn, data + used, len - used)) {
+			tg_conn_end(conn, UV_ENOMEM);
 			return;
 		}
 		offer_kept(conn);
 	}
 	if (conn->paused && !conn->closing)
-		stop_reading(conn);
-}
-
-static void
-start_reading(struct tg_conn *conn)
-{
-	if (conn->reading || conn->paused || conn->closing || conn->ended || conn->kept != NULL)
-		return;
-	conn->reading = uv_read_start(&conn->uv.stream, on_alloc, on_read) == 0;
-	tg_assert(conn->reading); /* fails for a handle that is no open stream only */
+		conn->carrier->read(conn, false);
 }
 
 void
@@ -195,7 +141,8 @@ tg_conn_resume(struct tg_conn *conn)
 	if (conn->delivering)
 		return; /* the delivering frame goes on */
 	offer_kept(conn);
-	start_reading(conn);
+	if (!conn->paused && !conn->closing && !conn->ended && conn->kept == NULL)
+		conn->carrier->read(conn, true);
 }
 
 void
@@ -204,309 +151,102 @@ tg_conn_pause(struct tg_conn *conn)
 	TG_CHECK(conn, CONN_MAGIC);
 	conn->paused = true;
 	if (!conn->delivering && !conn->closing)
-		stop_reading(conn);
+		conn->carrier->read(conn, false);
 }
 
 bool
 tg_conn_quiet(const struct tg_conn *conn)
 {
-	uv_os_fd_t fd;
-	char byte;
-
-	if (conn->closing || conn->ended || conn->kept != NULL ||
-	    uv_fileno(&conn->uv.handle, &fd) != 0)
-		return false;
-	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	    (errno == EAGAIN || errno == EWOULDBLOCK);
+	return !conn->closing && !conn->ended && conn->kept == NULL && conn->carrier->quiet(conn);
 }
 
 bool
 tg_conn_gone(const struct tg_conn *conn)
 {
-	struct pollfd look = { .events = POLLRDHUP };
-
-	if (conn->closing || uv_fileno(&conn->uv.handle, &look.fd) != 0)
-		return true;
-	return poll(&look, 1, 0) > 0;
+	return conn->closing || conn->carrier->gone(conn);
 }
 
 /* --- writing ------------------------------------------------------------------------------ */
 
-/* The first of its buffers lies behind the struct itself, in the same block. */
-static void
-free_write(struct pending_write *pending, struct tg_loop *loop)
-{
-	for (unsigned i = pending->count; i-- > 1;)
-		tg_blocks_put(&loop->large, pending->bufs[i].base);
-	tg_blocks_put(&loop->large, pending);
-}
-
 /* Nobody reads, so nobody else will find out. A peer that had only ended its side is gone now. */
-static void
-write_failed(struct tg_conn *conn, int status)
+void
+tg_conn_write_failed(struct tg_conn *conn, int status)
 {
 	if (conn->ops->on_write_failed != NULL) {
 		conn->ops->on_write_failed(conn);
 	} else if (!conn->ended) {
-		end(conn, status);
+		tg_conn_end(conn, status);
 	} else if (!conn->broken) {
 		conn->broken = true;
 		conn->ops->on_end(conn, status);
 	}
 }
 
-static void
-on_written(uv_write_t *req, int status)
-{
-	struct pending_write *pending = tg_container_of(req, struct pending_write, req);
-	struct tg_conn *conn = pending->conn;
-
-	TG_CHECK(conn, CONN_MAGIC);
-	conn->queued -= pending->len;
-	free_write(pending, conn->loop);
-	if (conn->closing)
-		return;
-	if (status < 0 && !conn->reading)
-		write_failed(conn, status);
-	else if (status == 0 && conn->queued == 0)
-		conn->ops->on_drain(conn);
-}
-
-/* Parts of which the first `skip` bytes are done with. */
-struct rest {
-	const struct tg_str *parts;
-	unsigned count;
-	size_t skip;
-};
-
-/* Copy what fits into `room` bytes, and move on; the bytes copied. */
-static size_t
-take(struct rest *rest, char *to, size_t room)
-{
-	size_t taken = 0;
-
-	while (rest->count > 0 && taken < room) {
-		size_t len = rest->parts->len;
-
-		if (rest->skip < len) {
-			size_t left = len - rest->skip;
-			size_t n = left < room - taken ? left : room - taken;
-
-			memcpy(to + taken, rest->parts->ptr + rest->skip, n);
-			taken += n;
-			rest->skip += n;
-		}
-		if (rest->skip < len)
-			break;
-		rest->skip -= len;
-		rest->parts++;
-		rest->count--;
-	}
-	return taken;
-}
-
-/* A write of as much of the rest as its blocks can hold; NULL: out of memory. */
-static struct pending_write *
-copy_rest(struct tg_conn *conn, struct rest *rest)
-{
-	struct tg_blocks *pool = &conn->loop->large;
-	struct pending_write *pending = tg_blocks_get(pool);
-	char *at;
-	size_t room = TG_LARGE_BLOCK - sizeof(*pending);
-
-	if (pending == NULL)
-		return NULL;
-	pending->conn = conn;
-	pending->len = 0;
-	pending->count = 0;
-	for (at = pending->data; at != NULL; at = tg_blocks_get(pool), room = TG_LARGE_BLOCK) {
-		size_t n = take(rest, at, room);
-
-		pending->bufs[pending->count++] = uv_buf_init(at, (unsigned)n);
-		pending->len += (uint32_t)n;
-		if (rest->count == 0 || pending->count == WRITE_BLOCKS)
-			return pending;
-	}
-	free_write(pending, conn->loop);
-	return NULL;
-}
-
-static int
-queue_write(struct tg_conn *conn, struct rest rest)
-{
-	while (rest.count > 0) {
-		struct pending_write *pending = copy_rest(conn, &rest);
-		int err;
-
-		if (pending == NULL)
-			return UV_ENOMEM;
-		conn->queued += pending->len;
-		err = uv_write(
-		    &pending->req, &conn->uv.stream, pending->bufs, pending->count, on_written);
-		if (err != 0) {
-			conn->queued -= pending->len;
-			free_write(pending, conn->loop);
-			return err;
-		}
-	}
-	return 0;
-}
-
 int
 tg_conn_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count)
 {
-	uv_buf_t bufs[MAX_PARTS];
-	size_t total = 0;
-	int written = 0;
-
 	TG_CHECK(conn, CONN_MAGIC);
-	tg_assert(count <= MAX_PARTS);
 	if (conn->closing)
 		return UV_ECANCELED;
-	for (unsigned i = 0; i < count; i++) {
-		bufs[i] = uv_buf_init((char *)(uintptr_t)parts[i].ptr, (unsigned)parts[i].len);
-		total += parts[i].len;
-	}
-	if (total == 0)
-		return 0;
-	if (conn->queued == 0) {
-		written = uv_try_write(&conn->uv.stream, bufs, count);
-		if (written == UV_EAGAIN)
-			written = 0;
-		if (written < 0)
-			return written;
-		if ((size_t)written == total)
-			return 0;
-	}
-	return queue_write(conn, (struct rest){ parts, count, (size_t)written });
+	return conn->carrier->write(conn, parts, count);
 }
 
 uint64_t
 tg_conn_untaken(const struct tg_conn *conn)
 {
-	uint64_t untaken = uv_stream_get_write_queue_size(&conn->uv.stream);
-	uv_os_fd_t fd;
-	int kernel = 0;
-
-	if (uv_fileno(&conn->uv.handle, &fd) == 0 && ioctl(fd, SIOCOUTQ, &kernel) == 0 &&
-	    kernel > 0)
-		untaken += (uint64_t)kernel;
-	return untaken;
+	return conn->carrier->untaken(conn);
 }
 
 void
 tg_conn_shutdown(struct tg_conn *conn)
 {
-	uv_os_fd_t fd;
-
 	tg_assert(conn->queued == 0);
-	if (!conn->closing && uv_fileno(&conn->uv.handle, &fd) == 0)
-		shutdown(fd, SHUT_WR);
+	if (!conn->closing && !conn->shut)
+		conn->carrier->shutdown(conn);
+	conn->shut = true;
 }
 
 /* --- open and close ----------------------------------------------------------------------- */
 
-static void
-init(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, bool is_pipe)
+void
+tg_conn_init(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops,
+    const struct tg_carrier *carrier)
 {
 	memset(conn, 0, sizeof(*conn));
 	conn->magic = CONN_MAGIC;
 	conn->loop = loop;
 	conn->ops = ops;
+	conn->carrier = carrier;
 	conn->paused = true;
-	conn->is_pipe = is_pipe;
-	if (is_pipe)
-		uv_pipe_init(&loop->uv, &conn->uv.pipe, 0);
-	else
-		uv_tcp_init(&loop->uv, &conn->uv.tcp);
-	conn->uv.handle.data = conn;
 }
 
-static void
-on_handle_closed(uv_handle_t *handle)
+void
+tg_conn_closed(struct tg_conn *conn)
 {
-	struct tg_conn *conn = handle->data;
-
 	TG_CHECK(conn, CONN_MAGIC);
 	drop_kept(conn); /* not earlier: on_data may stand below the one who closes */
 	conn->magic = 0;
 	conn->ops->on_closed(conn);
 }
 
-void
-tg_conn_close(struct tg_conn *conn)
+static void
+close_conn(struct tg_conn *conn, bool reset)
 {
 	TG_CHECK(conn, CONN_MAGIC);
 	if (conn->closing)
 		return;
 	conn->closing = true;
-	conn->reading = false;
-	uv_close(&conn->uv.handle, on_handle_closed);
+	conn->carrier->close(conn, reset);
+}
+
+void
+tg_conn_close(struct tg_conn *conn)
+{
+	close_conn(conn, false);
 }
 
 void
 tg_conn_reset(struct tg_conn *conn)
 {
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-	uv_os_fd_t fd;
-
-	if (!conn->closing && uv_fileno(&conn->uv.handle, &fd) == 0)
-		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	tg_conn_close(conn);
-}
-
-int
-tg_conn_accept(
-    struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops, int fd, bool is_unix)
-{
-	int err;
-
-	init(conn, loop, ops, is_unix);
-	err = is_unix ? uv_pipe_open(&conn->uv.pipe, fd) : uv_tcp_open(&conn->uv.tcp, fd);
-	if (err != 0)
-		close(fd);
-	else if (!is_unix)
-		err = uv_tcp_nodelay(&conn->uv.tcp, 1);
-	if (err != 0)
-		tg_conn_close(conn);
-	return err;
-}
-
-static void
-on_connected(uv_connect_t *req, int status)
-{
-	struct tg_conn *conn = req->data;
-
-	TG_CHECK(conn, CONN_MAGIC);
-	tg_blocks_put(&conn->loop->small, req);
-	if (conn->closing)
-		return;
-	if (status == 0 && !conn->is_pipe)
-		uv_tcp_nodelay(&conn->uv.tcp, 1);
-	conn->ops->on_connect(conn, status);
-}
-
-int
-tg_conn_connect(struct tg_conn *conn, struct tg_loop *loop, const struct tg_conn_ops *ops,
-    const struct tg_addr *to)
-{
-	uv_connect_t *req;
-	int err = 0;
-
-	init(conn, loop, ops, to->sa.sa_family == AF_UNIX);
-	req = tg_blocks_get(&loop->small);
-	if (req == NULL) {
-		tg_conn_close(conn);
-		return UV_ENOMEM;
-	}
-	req->data = conn;
-	if (conn->is_pipe) /* errors come by the callback */
-		uv_pipe_connect(req, &conn->uv.pipe, to->un.sun_path, on_connected);
-	else
-		err = uv_tcp_connect(req, &conn->uv.tcp, &to->sa, on_connected);
-	if (err != 0) {
-		tg_blocks_put(&loop->small, req);
-		tg_conn_close(conn);
-	}
-	return err;
+	close_conn(conn, true);
 }

@@ -1,5 +1,5 @@
-/* A connection as a byte stream with back-pressure, whatever carries it (TCP or a UNIX socket;
- * TLS will stand behind the same interface). Owner thread only.
+/* A connection as a byte stream with back-pressure, whatever carries it (carrier.h): a TCP or UNIX
+ * socket, TLS. Owner thread only.
  *
  * Reading: bytes are offered from the thread's one read buffer. The consumer says how many it
  * took; the rest is kept here and reading stops until tg_conn_resume. So a consumer never
@@ -18,6 +18,7 @@
 #include "net/addr.h"
 #include "net/loop.h"
 
+struct tg_carrier;
 struct tg_conn;
 struct tg_conn_block;
 
@@ -45,14 +46,16 @@ struct tg_conn {
 	uint32_t magic;
 	bool is_pipe;    /* which member of uv is in use */
 	bool paused;     /* not reading, by the consumer's wish or because of `kept` */
-	bool reading;    /* uv_read_start is on */
+	bool reading;    /* the socket is being read */
 	bool delivering; /* on_data runs */
 	bool resumed;    /* tg_conn_resume was called since on_data began */
 	bool ended;      /* on_end was called */
 	bool broken;     /* and told that it is broken, which it does once */
+	bool shut;       /* our side was ended */
 	bool closing;
 	uint32_t queued; /* bytes that wait to be written */
 	const struct tg_conn_ops *ops;
+	const struct tg_carrier *carrier;
 	struct tg_loop *loop;
 	struct tg_conn_block *kept; /* bytes that the consumer did not take yet, oldest first */
 	union {
@@ -92,7 +95,7 @@ tg_conn_drained(const struct tg_conn *conn)
 /* The bytes that the peer has not taken yet: queued here, or in the kernel. One system call. */
 uint64_t tg_conn_untaken(const struct tg_conn *conn);
 
-/* End our side; the queue must be drained. The peer may still send. */
+/* End our side; the queue must be drained. The peer may still send. Safe twice. */
 void tg_conn_shutdown(struct tg_conn *conn);
 
 /* Is there nothing for us to read: no bytes, here or in the kernel, and no end? One system call. */

@@ -26,6 +26,38 @@ on_tick(uv_timer_t *tick)
 	arm(loop, tg_wheel_next(&loop->wheel));
 }
 
+/* What these defer in turn runs too. */
+static void
+run_deferred(struct tg_loop *loop)
+{
+	struct tg_link *link;
+
+	while ((link = tg_list_pop_front(&loop->deferred)) != NULL) {
+		struct tg_deferred *deferred = tg_container_of(link, struct tg_deferred, link);
+
+		deferred->run(deferred);
+	}
+}
+
+static void
+on_before_wait(uv_prepare_t *prepare)
+{
+	run_deferred(prepare->data);
+}
+
+static void
+on_after_wait(uv_check_t *check)
+{
+	run_deferred(check->data);
+}
+
+void
+tg_loop_defer(struct tg_loop *loop, struct tg_deferred *deferred)
+{
+	if (!tg_link_linked(&deferred->link))
+		tg_list_push_back(&loop->deferred, &deferred->link);
+}
+
 int
 tg_loop_init(struct tg_loop *loop)
 {
@@ -43,6 +75,14 @@ tg_loop_init(struct tg_loop *loop)
 	loop->tick.data = loop;
 	loop->tick.timer_cb = on_tick;
 	uv_unref((uv_handle_t *)&loop->tick);
+	tg_link_init(&loop->deferred);
+	uv_prepare_init(&loop->uv, &loop->before_wait);
+	uv_check_init(&loop->uv, &loop->after_wait);
+	loop->before_wait.data = loop->after_wait.data = loop;
+	uv_prepare_start(&loop->before_wait, on_before_wait);
+	uv_check_start(&loop->after_wait, on_after_wait);
+	uv_unref((uv_handle_t *)&loop->before_wait);
+	uv_unref((uv_handle_t *)&loop->after_wait);
 	tg_wheel_init(&loop->wheel, uv_now(&loop->uv));
 	loop->armed = TG_WHEEL_NEVER;
 	tg_blocks_init(&loop->small, TG_SMALL_BLOCK, KEEP_SMALL);
@@ -63,7 +103,10 @@ tg_loop_fini(struct tg_loop *loop)
 	int err;
 
 	TG_CHECK(loop, LOOP_MAGIC);
+	tg_assert(tg_list_empty(&loop->deferred));
 	uv_close((uv_handle_t *)&loop->tick, NULL);
+	uv_close((uv_handle_t *)&loop->before_wait, NULL);
+	uv_close((uv_handle_t *)&loop->after_wait, NULL);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	err = uv_loop_close(&loop->uv);
 	tg_assert(err == 0);

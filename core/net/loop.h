@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/blocks.h"
+#include "base/list.h"
 #include "base/wheel.h"
 
 enum {
@@ -15,9 +16,18 @@ enum {
 	TG_LARGE_BLOCK = 16 * 1024, /* bytes that wait to be written or to be taken */
 };
 
+/* Work put off until the callback that is running has returned. Embedded in who does it. */
+struct tg_deferred {
+	struct tg_link link; /* in the loop's list, until it runs */
+	void (*run)(struct tg_deferred *deferred);
+};
+
 struct tg_loop {
 	uint32_t magic;
 	uv_loop_t uv;
+	uv_prepare_t before_wait; /* both run what was deferred: */
+	uv_check_t after_wait;
+	struct tg_link deferred;
 	struct tg_wheel wheel;
 	uv_timer_t tick; /* wakes the loop for the wheel */
 	uint64_t armed;  /* uv_now() at which tick fires; TG_WHEEL_NEVER: stopped */
@@ -44,6 +54,24 @@ tg_loop_now(const struct tg_loop *loop)
 
 /* (Re)start `timer`, due `delay` ms from now. */
 void tg_loop_timer_start(struct tg_loop *loop, struct tg_timer *timer, uint64_t delay);
+
+/* Run `deferred` once, before the loop next waits for events; the order is that of the calls. Already
+ * deferred: nothing changes. */
+void tg_loop_defer(struct tg_loop *loop, struct tg_deferred *deferred);
+
+static inline void
+tg_deferred_init(struct tg_deferred *deferred, void (*run)(struct tg_deferred *))
+{
+	tg_link_init(&deferred->link);
+	deferred->run = run;
+}
+
+/* It is not wanted any more. */
+static inline void
+tg_deferred_cancel(struct tg_deferred *deferred)
+{
+	tg_link_remove(&deferred->link);
+}
 
 static inline void
 tg_loop_timer_stop(struct tg_loop *loop, struct tg_timer *timer)

@@ -34,6 +34,10 @@ void tg_conn_init(struct tg_conn *conn, struct tg_loop *loop, const struct tg_co
  * the connection another carrier, the rest is for that. The conn may be closing after it. */
 void tg_conn_offer(struct tg_conn *conn, char *data, size_t len);
 
+/* What the consumer did not take is another's: all of it in malloc'd memory, *data NULL: there is none.
+ * False: out of memory. */
+TG_MUST_USE bool tg_conn_take_kept(struct tg_conn *conn, char **data, size_t *len);
+
 /* No more comes: the peer has ended its side (0), or the connection is broken (negative). */
 void tg_conn_end(struct tg_conn *conn, int status);
 

@@ -1,5 +1,7 @@
 #include "net/conn.h"
 
+#include <stdlib.h>
+
 #include "net/carrier.h"
 #include "net/socket.h"
 
@@ -25,6 +27,30 @@ drop_kept(struct tg_conn *conn)
 		conn->kept = block->next;
 		tg_blocks_put(&conn->loop->large, block);
 	}
+}
+
+bool
+tg_conn_take_kept(struct tg_conn *conn, char **data, size_t *len)
+{
+	size_t total = 0;
+	char *at;
+
+	*data = NULL;
+	*len = 0;
+	for (struct tg_conn_block *block = conn->kept; block != NULL; block = block->next)
+		total += block->end - block->start;
+	if (total == 0)
+		return true;
+	*data = at = malloc(total);
+	if (at == NULL)
+		return false;
+	for (struct tg_conn_block *block = conn->kept; block != NULL; block = block->next) {
+		memcpy(at, block->data + block->start, block->end - block->start);
+		at += block->end - block->start;
+	}
+	*len = total;
+	drop_kept(conn);
+	return true;
 }
 
 /* Keep a copy of what the consumer did not take. false: out of memory. */

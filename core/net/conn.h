@@ -21,9 +21,11 @@
 struct tg_carrier;
 struct tg_conn;
 struct tg_conn_block;
+struct tg_tls;
 
 struct tg_conn_ops {
-	/* The connection that tg_conn_connect began is there (0) or failed (negative). */
+	/* The connection that tg_conn_connect began is there (0) or failed (negative). With TLS (tls.h),
+	 * also an accepted one: its handshake is done. */
 	void (*on_connect)(struct tg_conn *conn, int status);
 	/* Bytes came; returns how many were taken. `data` may be changed in place. It may close
 	 * the connection; the return value is then ignored. */
@@ -38,6 +40,9 @@ struct tg_conn_ops {
 	 * read, then comes on_end. NULL: it is not wanted, on_end comes at once. (Not paused, the
 	 * reader meets the failure by itself.) */
 	void (*on_write_failed)(struct tg_conn *conn);
+	/* A client of TLS asks for a name (NULL: for none) that has no certificate: tg_tls_certified
+	 * gives the answer, from within or later. Comes once, before on_connect. */
+	void (*on_certificate)(struct tg_conn *conn, const char *name);
 	/* The last call: the memory may be freed. */
 	void (*on_closed)(struct tg_conn *conn);
 };
@@ -57,6 +62,7 @@ struct tg_conn {
 	const struct tg_conn_ops *ops;
 	const struct tg_carrier *carrier;
 	struct tg_loop *loop;
+	struct tg_tls *tls;         /* NULL: none (tls.h) */
 	struct tg_conn_block *kept; /* bytes that the consumer did not take yet, oldest first */
 	union {
 		uv_handle_t handle;
@@ -90,6 +96,13 @@ static inline bool
 tg_conn_drained(const struct tg_conn *conn)
 {
 	return conn->queued == 0;
+}
+
+/* Is it one of TLS? */
+static inline bool
+tg_conn_secure(const struct tg_conn *conn)
+{
+	return conn->tls != NULL;
 }
 
 /* The bytes that the peer has not taken yet: queued here, or in the kernel. One system call. */

@@ -37,6 +37,7 @@ run_deferred(struct tg_loop *loop)
 
 		deferred->run(deferred);
 	}
+	uv_unref((uv_handle_t *)&loop->before_wait);
 }
 
 static void
@@ -54,8 +55,10 @@ on_after_wait(uv_check_t *check)
 void
 tg_loop_defer(struct tg_loop *loop, struct tg_deferred *deferred)
 {
-	if (!tg_link_linked(&deferred->link))
-		tg_list_push_back(&loop->deferred, &deferred->link);
+	if (tg_link_linked(&deferred->link))
+		return;
+	tg_list_push_back(&loop->deferred, &deferred->link);
+	uv_ref((uv_handle_t *)&loop->before_wait); /* or a loop that nothing else keeps would end */
 }
 
 int
@@ -66,6 +69,7 @@ tg_loop_init(struct tg_loop *loop)
 	if (err != 0)
 		return err;
 	loop->magic = LOOP_MAGIC;
+	loop->tls_buffers = NULL;
 	loop->read_buffer = malloc(TG_READ_SIZE);
 	if (loop->read_buffer == NULL) {
 		uv_loop_close(&loop->uv);
@@ -113,6 +117,7 @@ tg_loop_fini(struct tg_loop *loop)
 	tg_blocks_fini(&loop->small);
 	tg_blocks_fini(&loop->large);
 	free(loop->read_buffer);
+	free(loop->tls_buffers);
 	loop->magic = 0;
 }
 

@@ -34,6 +34,7 @@ struct tg_loop {
 	struct tg_blocks small;
 	struct tg_blocks large;
 	char *read_buffer; /* TG_READ_SIZE bytes; content is valid during one callback */
+	void *tls_buffers; /* those of tls.c, malloc'd; NULL: not needed yet */
 };
 
 /* 0 or a negative libuv code. */

@@ -27,7 +27,7 @@ put_string(FILE *out, struct tg_str text)
 }
 
 struct totals {
-	uint64_t accepted, requests, hook_errors, pick_fallback;
+	uint64_t accepted, requests, hook_errors, pick_fallback, tls_handshakes, tls_resumed;
 	int64_t connections, active;
 	uint64_t ends[TG_END_COUNT];
 };
@@ -48,6 +48,8 @@ sum(const struct tg_control *control)
 
 		totals.accepted += load(&c->accepted);
 		totals.requests += load(&c->requests);
+		totals.tls_handshakes += load(&c->tls_handshakes);
+		totals.tls_resumed += load(&c->tls_resumed);
 		totals.hook_errors += load(&c->hook_errors);
 		totals.pick_fallback += load(&c->pick_fallback);
 		totals.connections += atomic_load_explicit(&c->connections, memory_order_relaxed);
@@ -70,6 +72,8 @@ put_totals(FILE *out, const struct tg_control *control)
 	    totals.accepted, totals.connections, atomic_load(&control->engines.max_connections));
 	fprintf(out, "  \"requests\": { \"total\": %" PRIu64 ", \"active\": %" PRId64 " },\n",
 	    totals.requests, totals.active);
+	fprintf(out, "  \"tls\": { \"handshakes\": %" PRIu64 ", \"resumed\": %" PRIu64 " },\n",
+	    totals.tls_handshakes, totals.tls_resumed);
 	fprintf(out, "  \"endings\": {");
 	for (int end = TG_END_NONE + 1; end < TG_END_COUNT; end++) {
 		fprintf(out, "%s\n    ", comma);

@@ -5,6 +5,7 @@
 
 #include "proxy/relay.h"
 #include "proxy/req.h"
+#include "proxy/secured.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
@@ -20,7 +21,6 @@ enum {
 };
 
 static const struct tg_conn_ops client_ops;
-static const struct tg_plan_listener *listener_of(const struct tg_port *port);
 
 static void
 start_timer(struct tg_client *client, int64_t ms)
@@ -74,6 +74,26 @@ read_head(struct tg_client *client, const char *data, size_t len)
 
 static void end_idle(struct tg_client *client, enum tg_end why);
 
+/* What comes before a request has gone wrong: it is counted, like the endings of requests. */
+static void
+end_unasked(struct tg_client *client, enum tg_end why)
+{
+	tg_cell_add(&client->engine->counters->ends[why], 1);
+	end_idle(client, why);
+}
+
+/* The first bytes of its own are to come. False: out of memory. */
+static bool
+begin(struct tg_client *client)
+{
+	const struct tg_plan_listener *listener = tg_port_listener(client->port);
+
+	client->state = TG_CLIENT_IDLE;
+	start_timer(client,
+	    listener->tls != NULL ? listener->options.handshake_ms : listener->options.head_ms);
+	return listener->tls == NULL || tg_secured_begin(client);
+}
+
 /* The header of a proxy. */
 static size_t
 read_proxied(struct tg_client *client, const char *data, size_t len)
@@ -82,12 +102,11 @@ read_proxied(struct tg_client *client, const char *data, size_t len)
 	int used = tg_proxied_read(client, data, len, &done);
 
 	if (used < 0) {
-		tg_cell_add(&client->engine->counters->ends[TG_END_PROXY_HEADER], 1);
-		end_idle(client, TG_END_PROXY_HEADER);
+		end_unasked(client, TG_END_PROXY_HEADER);
 		return len;
 	}
-	if (done)
-		client->state = TG_CLIENT_IDLE;
+	if (done && !begin(client))
+		tg_client_close(client, false);
 	return (size_t)used;
 }
 
@@ -111,6 +130,8 @@ consume(struct tg_client *client, char *data, size_t len)
 
 	if (client->state == TG_CLIENT_PROXIED)
 		return read_proxied(client, data, len);
+	if (client->state == TG_CLIENT_SECURING)
+		return 0; /* it is not ours */
 	if (client->state == TG_CLIENT_IDLE) {
 		size_t empty = client->fresh ? 0 : empty_lines(data, len);
 
@@ -227,6 +248,22 @@ end_idle(struct tg_client *client, enum tg_end why)
 	tg_req_end(req, why);
 }
 
+/* Its TLS handshake has ended. */
+static void
+on_connect(struct tg_conn *conn, int status)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (!tg_secured_end(client, status)) {
+		end_unasked(client, TG_END_TLS_HANDSHAKE);
+		return;
+	}
+	client->state = TG_CLIENT_IDLE;
+	start_timer(client, tg_port_options(client->port)->head_ms);
+	tg_conn_resume(conn);
+}
+
 static void
 on_end(struct tg_conn *conn, int status)
 {
@@ -285,7 +322,9 @@ on_timer(struct tg_timer *timer)
 	struct tg_req *req = client->req;
 
 	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state <= TG_CLIENT_IDLE)
+	if (client->state == TG_CLIENT_SECURING)
+		end_unasked(client, TG_END_TLS_HANDSHAKE);
+	else if (client->state <= TG_CLIENT_IDLE)
 		end_idle(client, TG_END_NO_REQUEST);
 	else if (client->state == TG_CLIENT_LINGER && still_taking(client))
 		start_timer(client, LINGER_MS);
@@ -389,6 +428,7 @@ tg_client_close(struct tg_client *client, bool reset)
 	if (client->state == TG_CLIENT_CLOSING)
 		return;
 	client->state = TG_CLIENT_CLOSING;
+	tg_secured_leave(client);
 	tg_loop_timer_stop(client->engine->loop, &client->timer);
 	if (reset)
 		tg_conn_reset(&client->conn);
@@ -414,6 +454,7 @@ on_closed(struct tg_conn *conn)
 }
 
 static const struct tg_conn_ops client_ops = {
+	.on_connect = on_connect,
 	.on_data = on_data,
 	.on_end = on_end,
 	.on_drain = on_drain,
@@ -436,6 +477,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	struct tg_engine *engine = port->engine;
 	struct tg_client *client = tg_blocks_get(&engine->client_blocks);
 	static const struct tg_addr nobody = { .len = 0 };
+	bool begun;
 
 	if (client == NULL) {
 		uv_fs_t close;
@@ -453,12 +495,14 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	client->half_closed = false;
 	client->clean = false;
 	client->taking = false;
+	client->shaking = false;
 	client->engine = engine;
 	client->port = port;
 	client->req = NULL;
 	port->users++;
 	tg_timer_init(&client->timer, on_timer);
 	tg_link_init(&client->link);
+	tg_link_init(&client->line);
 	tg_list_push_back(&engine->clients, &client->link);
 	tg_client_name(client, port->is_unix ? &nobody : peer);
 	engine->open_handles++;
@@ -468,15 +512,17 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 		client->state = TG_CLIENT_CLOSING;
 		return;
 	}
-	if (tg_proxied_expected(listener_of(port), port->is_unix ? &nobody : peer)) {
+	if (tg_proxied_expected(tg_port_listener(port), port->is_unix ? &nobody : peer)) {
 		client->state = TG_CLIENT_PROXIED;
-		if (!tg_proxied_begin(client)) {
-			tg_client_close(client, false);
-			return;
-		}
+		start_timer(client, tg_port_options(port)->head_ms);
+		begun = tg_proxied_begin(client);
+	} else {
+		begun = begin(client);
 	}
-	start_timer(client, tg_port_options(port)->head_ms);
-	tg_conn_resume(&client->conn);
+	if (!begun)
+		tg_client_close(client, false);
+	else if (client->state != TG_CLIENT_SECURING)
+		tg_conn_resume(&client->conn);
 }
 
 struct tg_generation *
@@ -485,8 +531,8 @@ tg_port_generation(const struct tg_port *port)
 	return port->last != NULL ? port->last : port->engine->current;
 }
 
-static const struct tg_plan_listener *
-listener_of(const struct tg_port *port)
+const struct tg_plan_listener *
+tg_port_listener(const struct tg_port *port)
 {
 	return &tg_port_generation(port)->plan->listeners[port->index];
 }
@@ -494,7 +540,7 @@ listener_of(const struct tg_port *port)
 const struct tg_listener_options *
 tg_port_options(const struct tg_port *port)
 {
-	return &listener_of(port)->options;
+	return &tg_port_listener(port)->options;
 }
 
 void

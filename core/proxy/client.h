@@ -30,11 +30,12 @@ struct tg_port {
 };
 
 enum tg_client_state {
-	TG_CLIENT_PROXIED, /* its proxy has still to say who it is */
-	TG_CLIENT_IDLE,    /* between requests */
-	TG_CLIENT_BUSY,    /* req is set */
-	TG_CLIENT_FLUSH,   /* closes when all is written */
-	TG_CLIENT_LINGER,  /* all is written and our side ended: reads on so that no reset overtakes
+	TG_CLIENT_PROXIED,  /* its proxy has still to say who it is */
+	TG_CLIENT_SECURING, /* in the TLS handshake, or in line for it */
+	TG_CLIENT_IDLE,     /* between requests */
+	TG_CLIENT_BUSY,     /* req is set */
+	TG_CLIENT_FLUSH,    /* closes when all is written */
+	TG_CLIENT_LINGER, /* all is written and our side ended: reads on so that no reset overtakes
 	                      the answer */
 	TG_CLIENT_CLOSING,
 };
@@ -46,7 +47,9 @@ struct tg_client {
 	bool half_closed;    /* the client ended its side; a quick answer may still go out */
 	bool clean;          /* FLUSH: nothing more is expected from the client */
 	bool taking;         /* the timer is about its taking the answer */
+	bool shaking;        /* one of engine->handshakes is its */
 	struct tg_link link; /* in engine->clients */
+	struct tg_link line; /* in engine->handshake_line */
 	struct tg_engine *engine;
 	struct tg_port *port;
 	struct tg_req *req;
@@ -80,6 +83,7 @@ void tg_client_close(struct tg_client *client, bool reset);
 /* What the port's next request is served by: the current generation, or the last that named it. */
 struct tg_generation *tg_port_generation(const struct tg_port *port);
 
+const struct tg_plan_listener *tg_port_listener(const struct tg_port *port);
 const struct tg_listener_options *tg_port_options(const struct tg_port *port);
 
 /* A client of the port is gone: its place is another's. */

@@ -40,6 +40,7 @@
 	ROW(UNRESOLVED,       "unresolved",       503, "SC", "No server is available to answer.") \
 	ROW(CONNECT_REFUSED,  "connect_refused",  503, "SC", "No server is available to answer.") \
 	ROW(CONNECT_FAILED,   "connect_failed",   503, "SC", "No server is available to answer.") \
+	ROW(CONNECT_TLS,      "connect_tls",      503, "SC", "No server is available to answer.") \
 	ROW(CONNECT_TIMEOUT,  "connect_timeout",  503, "sC", "No server is available to answer.") \
 	ROW(SERVER_CLOSED,    "server_closed",    502, "SH", "The server closed the connection without an answer.") \
 	ROW(SERVER_DOWN,      "server_down",      502, "DH", "The server went down before it answered.") \
@@ -50,6 +51,7 @@
 	ROW(BAD_RESPONSE_BODY,"bad_response_body",  0, "PD", "") \
 	ROW(RESPONSE_DOWN,    "response_down",      0, "DD", "") \
 	ROW(PROXY_HEADER,     "proxy_header",       0, "PR", "") \
+	ROW(TLS_HANDSHAKE,    "tls_handshake",      0, "PR", "") \
 	ROW(TUNNEL_CLOSED,    "tunnel_closed",      0, "--", "") \
 	ROW(TUNNEL_TIMEOUT,   "tunnel_timeout",     0, "sD", "") \
 	ROW(SHUTDOWN,         "shutdown",         503, "KD", "The server is shutting down.")

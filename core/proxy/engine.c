@@ -29,6 +29,7 @@ tg_engine_init(struct tg_engine *engine, struct tg_engines *all, struct tg_loop 
 	tg_link_init(&engine->clients);
 	tg_link_init(&engine->upstreams);
 	tg_link_init(&engine->waiters);
+	tg_link_init(&engine->handshake_line);
 	tg_link_init(&engine->free_requests);
 	tg_link_init(&engine->all_requests);
 	tg_blocks_init(&engine->client_blocks, sizeof(struct tg_client), KEEP_CONNECTIONS);
@@ -198,7 +199,7 @@ close_port(struct tg_engine *engine, struct tg_port *port)
 
 		next = link->next;
 		if (client->port == port && client->state <= TG_CLIENT_IDLE &&
-		    tg_conn_quiet(&client->conn))
+		    client->state != TG_CLIENT_SECURING && tg_conn_quiet(&client->conn))
 			tg_client_next(client, false, true);
 	}
 }

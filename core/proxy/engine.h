@@ -31,11 +31,13 @@ struct tg_engine {
 	struct tg_generation *current; /* new requests get this one */
 	bool draining;                 /* no new connections; every answer closes */
 
-	struct tg_link ports;     /* tg_port.link: addresses we accept on */
-	struct tg_link clients;   /* tg_client.link */
-	struct tg_link upstreams; /* tg_upstream.all: connected, connecting, in a pool */
-	struct tg_link waiters;   /* those in line for a server: queue.c */
-	unsigned open_handles;    /* ports, clients, upstreams and waiters whose end is to come */
+	struct tg_link ports;          /* tg_port.link: addresses we accept on */
+	struct tg_link clients;        /* tg_client.link */
+	struct tg_link upstreams;      /* tg_upstream.all: connected, connecting, in a pool */
+	struct tg_link waiters;        /* those in line for a server: queue.c */
+	struct tg_link handshake_line; /* tg_client.line: those whose TLS has to wait */
+	unsigned handshakes;           /* under way */
+	unsigned open_handles; /* ports, clients, upstreams and waiters whose end is to come */
 
 	/* Any thread sends it when a connection was closed that others may have waited for. */
 	struct tg_message room;

@@ -69,6 +69,8 @@ free_backend(struct tg_plan_backend *backend)
 		free(backend->servers[i].views);
 	}
 	free(backend->servers);
+	if (backend->tls != NULL)
+		tg_tls_context_put(backend->tls);
 	tg_backend_state_put(backend->state);
 }
 
@@ -123,6 +125,8 @@ free_listener(struct tg_plan_listener *listener)
 		free((char *)(uintptr_t)listener->captures[i].name.ptr);
 	free(listener->captures);
 	free(listener->networks);
+	if (listener->tls != NULL)
+		tg_tls_context_put(listener->tls);
 	tg_listener_state_put(listener->state);
 }
 

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "http/http1.h"
 #include "net/network.h"
+#include "net/tls_context.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/view.h"
@@ -48,6 +49,7 @@ struct tg_plan_backend {
 	struct tg_backend_state *state; /* counted */
 	struct tg_plan_server *servers;
 	unsigned count;
+	struct tg_tls_context *tls; /* counted; NULL: its servers speak plain */
 };
 
 /* What a listener keeps of heads for the log. */
@@ -68,6 +70,7 @@ struct tg_plan_listener {
 	unsigned capture_count;
 	struct tg_network *networks; /* of proxies that say for whom they come (proxied.h) */
 	unsigned network_count;
+	struct tg_tls_context *tls; /* counted; NULL: its clients speak plain */
 };
 
 /* Where log lines go. */

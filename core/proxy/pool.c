@@ -123,7 +123,7 @@ tg_pools_sync(struct tg_engine *engine)
 }
 
 struct tg_upstream *
-tg_pool_take(struct tg_engine *engine, struct tg_server *server)
+tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls)
 {
 	struct tg_pool *pool = server->id < engine->pools_len ? &engine->pools[server->id] : NULL;
 
@@ -132,7 +132,7 @@ tg_pool_take(struct tg_engine *engine, struct tg_server *server)
 		    tg_container_of(pool->idle.next, struct tg_upstream, pooled);
 
 		tg_pool_forget(engine, up);
-		if (tg_conn_quiet(&up->conn))
+		if (up->tls == tls && tg_conn_quiet(&up->conn))
 			return up;
 		tg_upstream_close(up);
 	}

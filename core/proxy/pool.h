@@ -12,6 +12,7 @@
 
 struct tg_engine;
 struct tg_server;
+struct tg_tls_context;
 struct tg_upstream;
 
 struct tg_pool {
@@ -32,9 +33,11 @@ unsigned tg_pools_shrink(struct tg_engine *engine);
 /* Close the idle connections to the server; it stays in the plan. */
 void tg_pool_drop(struct tg_engine *engine, const struct tg_server *server);
 
-/* An idle connection to the server, taken out of its pool, or NULL. The kernel is asked first: what the
+/* An idle connection to the server that speaks TLS of that context (NULL: plain), taken out of its pool, or
+ * NULL. The kernel is asked first: what the
  * server has said on it unasked, in this very moment, must not be taken for an answer. */
-struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server);
+struct tg_upstream *tg_pool_take(
+    struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls);
 
 /* Give a connection back that is between two requests; closes it when the pool is full. */
 void tg_pool_give(struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);

@@ -45,7 +45,8 @@ init_view(struct tg_req *req, bool empty)
 		.slot = slot,
 		.client = tg_str_of(client->ip),
 		.client_port = client->peer_port,
-		.secure = client->proxied != NULL && client->proxied->said.tls,
+		.secure = tg_conn_secure(&client->conn) ||
+		    (client->proxied != NULL && client->proxied->said.tls),
 		.listener = req->listener->address,
 		.listener_index = client->port->index,
 		.backend = -1,

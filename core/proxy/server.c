@@ -7,6 +7,7 @@ enum {
 	SERVER_MAGIC = 0x5e4be4,
 	TRY_EVERY_MS = 1000,
 	TRY_ANYHOW_MS = 10000,
+	TELL_EVERY_MS = 10000,
 };
 
 static atomic_uint next_id;
@@ -35,11 +36,11 @@ struct tg_server *
 tg_server_new(unsigned workers, struct tg_str backend, struct tg_str name, struct tg_str address)
 {
 	size_t cells = sizeof(struct tg_server) + workers * sizeof(struct tg_server_cell);
-	size_t size = cells + backend.len + name.len + 2 * address.len + 4;
+	size_t size = cells + backend.len + name.len + 2 * address.len + INET6_ADDRSTRLEN + 4;
 	struct tg_server *server = aligned_alloc(64, (size + 63) & ~(size_t)63);
 	struct tg_addr addr;
 	struct tg_str host;
-	char *text;
+	char *text, ip[INET6_ADDRSTRLEN];
 	int parsed;
 
 	if (server == NULL)
@@ -58,9 +59,11 @@ tg_server_new(unsigned workers, struct tg_str backend, struct tg_str name, struc
 	server->address = place(&text, address);
 	parsed = tg_addr_parse(server->address, false, &addr, &host, &server->port);
 	tg_assert(parsed >= 0);
-	if (parsed == 1) {
-		server->host = place(&text, host);
-	} else if (tg_server_set_addr(server, &addr) != 0) {
+	if (parsed == 1)
+		server->host = server->identity = place(&text, host);
+	else if (tg_addr_ip(&addr, ip, sizeof(ip)) >= 0)
+		server->identity = place(&text, tg_str_of(ip));
+	if (parsed != 1 && tg_server_set_addr(server, &addr) != 0) {
 		tg_server_put(server);
 		return NULL;
 	}
@@ -152,4 +155,13 @@ tg_server_sum(const struct tg_server *server)
 		sum.idle += atomic_load_explicit(&cell->idle, memory_order_relaxed);
 	}
 	return sum;
+}
+
+bool
+tg_server_may_tell(struct tg_server *server, uint64_t now)
+{
+	uint64_t last = atomic_load(&server->told_at);
+
+	return (last == 0 || now >= last + TELL_EVERY_MS) &&
+	    atomic_compare_exchange_strong(&server->told_at, &last, now);
 }

@@ -38,7 +38,8 @@ struct tg_server {
 	atomic_bool up;   /* any thread; written by the control thread */
 	atomic_int admin; /* any thread: enum tg_admin_state; written by the control thread */
 	int declared;     /* control: what the configuration last said of that */
-	_Atomic uint64_t try_at; /* any thread; 0: not silent. Else: when a request may try it
+	_Atomic uint64_t told_at; /* any thread: when it was last said that its TLS fails; ms */
+	_Atomic uint64_t try_at;  /* any thread; 0: not silent. Else: when a request may try it
 	                            again; ms, the loops' clock */
 
 	/* See proxy/queue.h. */
@@ -52,6 +53,8 @@ struct tg_server {
 	struct tg_str name;
 	struct tg_str address;
 	struct tg_str host; /* constant: to be resolved; ptr NULL when the address is literal */
+	struct tg_str
+	    identity; /* constant: host, or the IP, or "unix": whom its certificate has to name */
 	uint16_t port;
 	uint32_t hash; /* constant: of the three names, for the registry */
 	struct tg_health health;
@@ -84,6 +87,9 @@ TG_MUST_USE bool tg_server_heard(struct tg_server *server, unsigned worker, uint
 /* It is silent: may this request try it? `harmless`: it can be sent again. Others may too, when
  * there has been none of those for ten seconds. */
 TG_MUST_USE bool tg_server_try(struct tg_server *server, bool harmless, uint64_t now);
+
+/* It fails in a way that every request finds again: may it be said? Once in ten seconds, by one. */
+TG_MUST_USE bool tg_server_may_tell(struct tg_server *server, uint64_t now);
 
 static inline bool
 tg_server_silent(const struct tg_server *server)

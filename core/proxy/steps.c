@@ -171,7 +171,7 @@ tg_step_connect(struct tg_req *req)
 
 	req->sent = false;
 	if (!req->fresh && req->backend->options.send_proxy == 0)
-		up = tg_pool_take(req->engine, server);
+		up = tg_pool_take(req->engine, server, req->backend->tls);
 	if (up != NULL) {
 		tg_upstream_attach(up, req);
 		return go(req, tg_step_send);
@@ -215,7 +215,7 @@ write_head(struct tg_req *req)
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return TG_HTTP_MEMORY;
-	if (req->backend->options.send_proxy != 0)
+	if (req->backend->options.send_proxy != 0 && req->backend->tls == NULL)
 		greeting = tg_proxied_write(req->client, req->backend->options.send_proxy, out);
 	len = tg_http1_write_request(head, host,
 	    tg_tunnel_wanted(req) ? TG_CONNECTION_UPGRADE : TG_CONNECTION_SILENT, out + greeting,

@@ -3,7 +3,9 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "net/tls.h"
 #include "proxy/engine.h"
+#include "proxy/proxied.h"
 #include "proxy/queue.h"
 #include "proxy/relay.h"
 #include "proxy/req.h"
@@ -210,15 +212,57 @@ on_write_failed(struct tg_conn *conn)
 
 /* --- connecting --------------------------------------------------------------------------- */
 
+/* The connection is there. What is to be said before TLS is said, then the handshake begins; its end comes to
+ * on_connect, too. 0 or negative. */
+static int
+secure(struct tg_upstream *up)
+{
+	const struct tg_req *req = up->req;
+	char greeting[TG_PROXYPROTO_WRITE];
+	int version = req->backend->options.send_proxy, err = 0;
+	SSL *ssl;
+
+	if (version != 0) {
+		struct tg_str header = { greeting,
+			tg_proxied_write(req->client, version, greeting) };
+
+		err = tg_conn_write(&up->conn, &header, 1);
+	}
+	if (err != 0)
+		return err;
+	ssl = tg_tls_context_connect(up->tls, up->server->identity.ptr, up->server->address.ptr);
+	return ssl != NULL ? tg_tls_start(&up->conn, ssl) : UV_ENOMEM;
+}
+
+/* The handshake has failed. Each request that finds it so would say the same. */
+static void
+tell_tls_failure(struct tg_upstream *up)
+{
+	const struct tg_req *req = up->req;
+
+	if (tg_server_may_tell(up->server, tg_loop_now(up->engine->loop)))
+		tg_log(TG_LOG_WARNING, "backend %s: server %s: TLS: %s", req->backend->name.ptr,
+		    up->server->name.ptr, tg_tls_failure(&up->conn));
+}
+
 static void
 on_connect(struct tg_conn *conn, int status)
 {
 	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
 	struct tg_req *req = up->req;
+	bool shaken = tg_conn_secure(conn);
 
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	tg_assert(req != NULL); /* detach closes, and then on_connect does not come */
-	if (status == UV_ECONNREFUSED) {
+	if (status == 0 && up->tls != NULL && !shaken) {
+		status = secure(up);
+		if (status == 0)
+			return;
+	}
+	if (shaken && status != 0) {
+		tell_tls_failure(up);
+		tg_req_attempt_failed(req, TG_END_CONNECT_TLS);
+	} else if (status == UV_ECONNREFUSED) {
 		tg_req_attempt_failed(req, TG_END_CONNECT_REFUSED);
 	} else if (status == UV_ECONNRESET || status == UV_EPIPE) {
 		/* It did accept, and was gone before we looked. */
@@ -303,12 +347,13 @@ tg_upstream_attach(struct tg_upstream *up, struct tg_req *req)
 /* 0, or a negative libuv code: the upstream is being closed then. */
 static int
 connect_to(struct tg_upstream *up, struct tg_engine *engine, struct tg_server *server,
-    const struct tg_addr *addr)
+    struct tg_tls_context *tls, const struct tg_addr *addr)
 {
 	memset(up, 0, offsetof(struct tg_upstream, conn));
 	up->magic = UPSTREAM_MAGIC;
 	up->engine = engine;
 	up->server = tg_server_get(server);
+	up->tls = tls != NULL ? tg_tls_context_get(tls) : NULL;
 	tg_timer_init(&up->timer, on_timer);
 	tg_link_init(&up->pooled);
 	tg_link_init(&up->all);
@@ -331,7 +376,7 @@ tg_upstream_connect(struct tg_req *req, struct tg_server *server)
 		up = tg_blocks_get(&engine->upstream_blocks);
 		if (up == NULL)
 			return TG_END_MEMORY;
-		err = connect_to(up, engine, server, addr);
+		err = connect_to(up, engine, server, req->backend->tls, addr);
 		/* Idle connections are a luxury when descriptors are out. */
 	} while ((err == UV_EMFILE || err == UV_ENFILE) && tg_pools_shrink(engine) > 0);
 	if (err != 0)
@@ -384,6 +429,8 @@ on_closed(struct tg_conn *conn)
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	tg_link_remove(&up->all);
 	tg_server_put(up->server);
+	if (up->tls != NULL)
+		tg_tls_context_put(up->tls);
 	up->magic = 0;
 	tg_blocks_put(&engine->upstream_blocks, up);
 	tg_engine_closed(engine);

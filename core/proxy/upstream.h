@@ -21,11 +21,12 @@ struct tg_upstream {
 	struct tg_link all;    /* in engine->upstreams */
 	struct tg_link pooled; /* in its pool, while idle */
 	struct tg_engine *engine;
-	struct tg_server *server; /* counted */
-	struct tg_req *req;       /* NULL: idle or closing */
-	uint64_t connect_by;      /* loop ms; the connect timeout. UINT64_MAX: none */
-	struct tg_pace pace;      /* of the request's body, while it is queued */
-	struct tg_timer timer;    /* connect, server or pool idle timeout */
+	struct tg_server *server;   /* counted */
+	struct tg_tls_context *tls; /* counted; NULL: none is spoken */
+	struct tg_req *req;         /* NULL: idle or closing */
+	uint64_t connect_by;        /* loop ms; the connect timeout. UINT64_MAX: none */
+	struct tg_pace pace;        /* of the request's body, while it is queued */
+	struct tg_timer timer;      /* connect, server or pool idle timeout */
 	struct tg_conn conn;
 };
 

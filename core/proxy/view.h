@@ -119,6 +119,7 @@ struct tg_process_options {
 	int64_t grace_ms;        /* how long SIGTERM lets requests run; 0: not at all */
 	int32_t workers;         /* 0: one per core */
 	int32_t max_connections; /* of clients; 0: as many as there are descriptors for */
+	int32_t max_handshakes;  /* of TLS, under way at once; 0: no limit */
 	int32_t daemon;
 };
 
@@ -166,7 +167,8 @@ struct tg_sink_options {
 struct tg_listener_options {
 	int32_t max_connections; /* client connections; 0: no limit */
 	int64_t client_ms, head_ms, keep_alive_ms;
-	int64_t max_body; /* bytes, 0: no limit */
+	int64_t handshake_ms; /* from accept to the end of the TLS handshake */
+	int64_t max_body;     /* bytes, 0: no limit */
 	int32_t max_head, max_uri, max_fields;
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
 	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */

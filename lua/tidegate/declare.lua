@@ -66,6 +66,7 @@ local PROCESS = {
     workers = { "integer", min = 1, max = 256 },
     control = { "string" },
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
+    max_handshakes = { "integer", default = 4000, min = 1, max = 2 ^ 31 - 1 },
     user = { "string" },
     group = { "string" },
     chroot = { "string" },
@@ -311,6 +312,7 @@ local LISTEN = {
     timeout = { "fields", fields = {
         client = { "duration", default = 50 },
         head = { "duration", default = 10 },
+        handshake = { "duration", default = 10 },
         keep_alive = { "duration", default = 60 },
     } },
     forwarded_for = { "boolean", default = false },

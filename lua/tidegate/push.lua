@@ -57,6 +57,7 @@ local function push_process()
     end
     o.workers = process.workers or 0
     o.max_connections = process.max_connections or 0
+    o.max_handshakes = process.max_handshakes
     o.daemon = flag(process.daemon)
     o.grace_ms = ms(process.grace)
     checked(C.tg_ffi_plan_process(vm, o), process.where or "?:0", "tide.process")
@@ -127,6 +128,7 @@ local function push_listener(listener)
     options.max_connections = listener.max_connections or 0
     options.client_ms = ms(listener.timeout.client)
     options.head_ms = ms(listener.timeout.head)
+    options.handshake_ms = ms(listener.timeout.handshake)
     options.keep_alive_ms = ms(listener.timeout.keep_alive)
     options.max_head = listener.limits.head
     options.max_uri = listener.limits.uri

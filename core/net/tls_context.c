@@ -86,21 +86,57 @@ copy_of(struct tg_str text)
 	return text.ptr != NULL ? strndup(text.ptr, text.len) : NULL;
 }
 
+/* Is one item of a list known? OpenSSL takes a list when it knows any of them. "!" and the like are for
+ * taking ciphers away, "@" begins a command. */
+static bool
+is_known(char *item, int (*set)(SSL_CTX *, const char *))
+{
+	SSL_CTX *trial = SSL_CTX_new(TLS_method());
+	bool known;
+
+	item += strspn(item, "!-+");
+	known = trial != NULL && (*item == '@' || set(trial, item) == 1);
+	SSL_CTX_free(trial);
+	(void)tg_tls_reason();
+	return known;
+}
+
+static bool
+check_list(struct tg_tls_loader *loader, const char *option, struct tg_str given,
+    int (*set)(SSL_CTX *, const char *))
+{
+	char *text = copy_of(given), *rest = NULL;
+	bool good = text != NULL;
+
+	for (char *item = text; good && (item = strtok_r(item, ":, ", &rest)) != NULL; item = NULL)
+		if (!is_known(item, set))
+			good = tg_tls_load_fail(loader,
+			    "option \"%s\": OpenSSL does not know \"%s\"; what it knows tells: "
+			    "openssl %s",
+			    option, item,
+			    strcmp(option, "groups") == 0 ? "ecparam -list_curves"
+			                                  : "ciphers -v ALL");
+	free(text);
+	return good;
+}
+
 /* Set one of OpenSSL's lists of names: the option's, else ours (NULL: OpenSSL's). */
 static bool
-set_list(struct tg_tls_loader *loader, struct tg_tls_context *context, const char *option,
-    struct tg_str given, const char *ours, int (*set)(SSL_CTX *, const char *))
+set_list(struct tg_tls_loader *loader, SSL_CTX *ctx, const char *option, struct tg_str given,
+    const char *ours, int (*set)(SSL_CTX *, const char *))
 {
-	char *text = given.ptr != NULL ? copy_of(given) : NULL;
-	bool good = text != NULL || ours == NULL ? text == NULL || set(context->ctx, text) == 1
-	                                         : set(context->ctx, ours) == 1;
+	char *text;
+	bool good;
 
+	if (given.ptr == NULL)
+		return ours == NULL || set(ctx, ours) == 1;
+	if (!check_list(loader, option, given, set))
+		return false;
+	text = copy_of(given);
+	good = text != NULL && set(ctx, text) == 1;
 	if (!good)
-		tg_tls_load_fail(loader,
-		    "option \"%s\": OpenSSL does not know one of %s; see: openssl %s", option,
-		    text != NULL ? text : ours,
-		    strcmp(option, "groups") == 0 ? "ecparam -list_curves" : "ciphers -s -v");
-	(void)tg_tls_reason();
+		tg_tls_load_fail(
+		    loader, "option \"%s\": nothing is left of it: %s", option, tg_tls_reason());
 	free(text);
 	return good;
 }
@@ -111,21 +147,31 @@ set_groups(SSL_CTX *ctx, const char *text)
 	return (int)SSL_CTX_set1_groups_list(ctx, text);
 }
 
-static bool
-set_ciphers(struct tg_tls_loader *loader, struct tg_tls_context *context,
-    const struct tg_tls_options *options)
+static int
+set_ciphersuites(SSL_CTX *ctx, const char *text)
 {
-	int min = options->min_version == 13 || options->modern ? TLS1_3_VERSION : TLS1_2_VERSION;
+	/* Unknown ones alone leave an empty list, which is no error to OpenSSL. */
+	const SSL_CIPHER *first;
 
-	if (SSL_CTX_set_min_proto_version(context->ctx, min) != 1)
+	if (SSL_CTX_set_ciphersuites(ctx, text) != 1)
+		return 0;
+	first = sk_SSL_CIPHER_value(SSL_CTX_get_ciphers(ctx), 0);
+	return first != NULL && strcmp(SSL_CIPHER_get_version(first), "TLSv1.3") == 0;
+}
+
+static bool
+set_ciphers(struct tg_tls_loader *loader, SSL_CTX *ctx, const struct tg_tls_options *options)
+{
+	int min = options->min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION;
+
+	if (SSL_CTX_set_min_proto_version(ctx, min) != 1)
 		return tg_tls_load_fail(loader, "OpenSSL: %s", tg_tls_reason());
 	if (options->ciphers.ptr != NULL)
-		SSL_CTX_set_dh_auto(context->ctx, 1);
-	return set_list(loader, context, "ciphers", options->ciphers, intermediate_ciphers,
+		SSL_CTX_set_dh_auto(ctx, 1);
+	return set_list(loader, ctx, "ciphers", options->ciphers, intermediate_ciphers,
 	           SSL_CTX_set_cipher_list) &&
-	    set_list(loader, context, "ciphersuites", options->ciphersuites, NULL,
-	        SSL_CTX_set_ciphersuites) &&
-	    set_list(loader, context, "groups", options->groups, default_groups, set_groups);
+	    set_list(loader, ctx, "ciphersuites", options->ciphersuites, NULL, set_ciphersuites) &&
+	    set_list(loader, ctx, "groups", options->groups, default_groups, set_groups);
 }
 
 static void
@@ -272,7 +318,7 @@ tg_tls_context_new(struct tg_tls_loader *loader, const struct tg_tls_options *op
 		return NULL;
 	}
 	set_modes(context->ctx);
-	good = set_ciphers(loader, context, options) &&
+	good = set_ciphers(loader, context->ctx, options) &&
 	    set_certificates(loader, context, options) &&
 	    (options->kind == TG_TLS_SERVER ? tg_tls_context_serve(loader, context, options)
 	                                    : tg_tls_context_consume(loader, context, options));

@@ -31,7 +31,6 @@ struct tg_tls_loader {
 	struct tg_tls_files *files;
 	struct tg_tls_rings *rings;
 	tg_tls_certificate_fn on_certificate; /* server; NULL: names without one get the default */
-	void (*on_file)(void *arg, const char *path); /* it was read, or looked for; may be NULL */
 	void (*on_warning)(void *arg, const char *text); /* may be NULL */
 	void *arg;
 	char error[1024]; /* why there is no context: file, cause and remedy */

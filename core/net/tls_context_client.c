@@ -16,7 +16,7 @@ tg_tls_context_consume(struct tg_tls_loader *loader, struct tg_tls_context *cont
 
 	if (options->verify != TG_TLS_VERIFY_NONE) {
 		if (whom.ca.ptr == NULL)
-			whom.ca = tg_str_of(tg_tls_trust_system());
+			whom.ca = tg_str_of(tg_tls_trust_system(loader->files));
 		if (whom.ca.ptr == NULL)
 			return tg_tls_load_fail(loader,
 			    "the system has no file of CAs to believe; install the package "

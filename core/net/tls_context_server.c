@@ -205,8 +205,9 @@ tg_tls_context_serve(struct tg_tls_loader *loader, struct tg_tls_context *contex
 	SSL_CTX *ctx = context->ctx;
 
 	context->strict = options->strict != 0;
-	context->on_certificate = loader->on_certificate;
-	if (context->names.certificate_count == 0 && context->on_certificate == NULL)
+	if (options->has_certificate)
+		context->on_certificate = loader->on_certificate;
+	if (context->names.certificate_count == 0 && !options->has_certificate)
 		return tg_tls_load_fail(loader, "there is no certificate");
 	if (options->prefer)
 		SSL_CTX_set_options(

@@ -34,9 +34,11 @@ struct file {
 	char path[];
 };
 
+enum { BUCKETS = 1024 };
+
 struct tg_tls_files {
-	struct file *list;
-	bool rooted; /* there is another root directory than there was */
+	struct file *buckets[BUCKETS]; /* by path */
+	bool rooted;                   /* there is another root directory than there was */
 };
 
 struct tg_tls_files *
@@ -68,11 +70,46 @@ tg_tls_files_free(struct tg_tls_files *files)
 {
 	struct file *next;
 
-	for (struct file *file = files->list; file != NULL; file = next) {
-		next = file->next;
-		free_file(file);
-	}
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct file *file = files->buckets[i]; file != NULL; file = next) {
+			next = file->next;
+			free_file(file);
+		}
 	free(files);
+}
+
+static struct file **
+bucket_of(struct tg_tls_files *files, const char *path)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (; *path != '\0'; path++)
+		hash = (hash ^ (unsigned char)*path) * 16777619U;
+	return &files->buckets[hash % BUCKETS];
+}
+
+static void
+insert(struct tg_tls_files *files, struct file *file)
+{
+	struct file **bucket = bucket_of(files, file->path);
+
+	file->next = *bucket;
+	*bucket = file;
+}
+
+/* Take all files out, as a list. */
+static struct file *
+take_all(struct tg_tls_files *files)
+{
+	struct file *all = NULL, *file;
+
+	for (unsigned i = 0; i < BUCKETS; i++)
+		while ((file = files->buckets[i]) != NULL) {
+			files->buckets[i] = file->next;
+			file->next = all;
+			all = file;
+		}
+	return all;
 }
 
 void
@@ -83,15 +120,18 @@ tg_tls_files_rebase(struct tg_tls_files *files, const char *root)
 	while (len > 0 && root[len - 1] == '/')
 		len--;
 	files->rooted = true;
-	for (struct file *file = files->list; file != NULL; file = file->next)
+	for (struct file *file = take_all(files), *next; file != NULL; file = next) {
+		next = file->next;
 		if (strncmp(file->path, root, len) == 0 && file->path[len] == '/')
 			memmove(file->path, file->path + len, strlen(file->path + len) + 1);
+		insert(files, file);
+	}
 }
 
 static struct file *
-find(const struct tg_tls_files *files, const char *path, bool folder)
+find(struct tg_tls_files *files, const char *path, bool folder)
 {
-	for (struct file *file = files->list; file != NULL; file = file->next)
+	for (struct file *file = *bucket_of(files, path); file != NULL; file = file->next)
 		if (file->folder == folder && strcmp(file->path, path) == 0)
 			return file;
 	return NULL;
@@ -109,8 +149,7 @@ find_or_add(struct tg_tls_files *files, const char *path, bool folder)
 		return NULL;
 	memcpy(file->path, path, strlen(path) + 1);
 	file->folder = folder;
-	file->next = files->list;
-	files->list = file;
+	insert(files, file);
 	return file;
 }
 
@@ -277,7 +316,19 @@ tg_tls_files_list(struct tg_tls_files *files, const char *path, struct tg_str *n
 }
 
 bool
-tg_tls_files_is_folder(const struct tg_tls_files *files, const char *path)
+tg_tls_files_known(struct tg_tls_files *files, const char *path)
+{
+	struct file *file = find_or_add(files, path, false);
+	struct stat status;
+
+	if (file == NULL)
+		return false;
+	file->used = true;
+	return stat(path, &status) == 0 || (file->loaded.ptr != NULL && out_of_reach(files, errno));
+}
+
+bool
+tg_tls_files_is_folder(struct tg_tls_files *files, const char *path)
 {
 	const struct file *file = find(files, path, true);
 	struct stat status;
@@ -302,13 +353,21 @@ tg_tls_files_loaded(struct tg_tls_files *files, const char *path, struct tg_str 
 /* --- the end of a load -------------------------------------------------------------------- */
 
 void
+tg_tls_files_each(
+    const struct tg_tls_files *files, void (*visit)(void *arg, const char *path), void *arg)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (const struct file *file = files->buckets[i]; file != NULL; file = file->next)
+			if (file->used)
+				visit(arg, file->path);
+}
+
+void
 tg_tls_files_keep(struct tg_tls_files *files)
 {
-	struct file **at = &files->list, *file;
-
-	while ((file = *at) != NULL) {
+	for (struct file *file = take_all(files), *next; file != NULL; file = next) {
+		next = file->next;
 		if (!file->used) {
-			*at = file->next;
 			free_file(file);
 			continue;
 		}
@@ -318,23 +377,20 @@ tg_tls_files_keep(struct tg_tls_files *files)
 			file->read = (struct text){ .ptr = NULL };
 		}
 		file->used = false;
-		at = &file->next;
+		insert(files, file);
 	}
 }
 
 void
 tg_tls_files_drop(struct tg_tls_files *files)
 {
-	struct file **at = &files->list, *file;
-
-	while ((file = *at) != NULL) {
+	for (struct file *file = take_all(files), *next; file != NULL; file = next) {
+		next = file->next;
 		forget(&file->read);
 		file->used = false;
-		if (file->loaded.ptr == NULL) {
-			*at = file->next;
+		if (file->loaded.ptr != NULL)
+			insert(files, file);
+		else
 			free_file(file);
-			continue;
-		}
-		at = &file->next;
 	}
 }

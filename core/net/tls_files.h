@@ -36,13 +36,20 @@ TG_MUST_USE enum tg_tls_read tg_tls_files_read(
 TG_MUST_USE enum tg_tls_read tg_tls_files_list(
     struct tg_tls_files *files, const char *path, struct tg_str *names);
 
+/* Is there such a file; or was there one, when that cannot be seen any more? */
+TG_MUST_USE bool tg_tls_files_known(struct tg_tls_files *files, const char *path);
+
 /* Is it a folder; or was it one, when that cannot be seen any more? */
-bool tg_tls_files_is_folder(const struct tg_tls_files *files, const char *path);
+bool tg_tls_files_is_folder(struct tg_tls_files *files, const char *path);
 
 /* What was loaded of the file before this load; false: nothing. Two files that belong together use it when
  * only one of them can be read. */
 TG_MUST_USE bool tg_tls_files_loaded(
     struct tg_tls_files *files, const char *path, struct tg_str *bytes);
+
+/* All that this load has read or looked for, in no order. */
+void tg_tls_files_each(
+    const struct tg_tls_files *files, void (*visit)(void *arg, const char *path), void *arg);
 
 /* The load is over: what it read is what is loaded now, and nothing else; or it never was. */
 void tg_tls_files_keep(struct tg_tls_files *files);

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "net/tls_ocsp.h"
 
@@ -73,8 +72,6 @@ read_one(struct tg_tls_loader *loader, const char *path, const char *what, struc
 	enum tg_tls_read how = tg_tls_files_read(loader->files, path, text);
 	int err = errno;
 
-	if (loader->on_file != NULL)
-		loader->on_file(loader->arg, path);
 	if (how == TG_TLS_READ_FAILED)
 		tg_tls_load_fail(
 		    loader, "%s %s cannot be read: %s%s", what, path, strerror(err), remedy(err));
@@ -116,14 +113,6 @@ struct pair {
 	bool ocsp_asked;                                    /* and not only looked for */
 	struct tg_str cert_text, key_text;
 };
-
-static bool
-exists(const char *path)
-{
-	struct stat status;
-
-	return stat(path, &status) == 0;
-}
 
 /* "dir/name.pem" and ".key": "dir/name.key". False: there is no room, or it is the same. */
 static bool
@@ -194,7 +183,9 @@ attach_ocsp(
 	char problem[TEXT_MAX];
 	struct tg_str text;
 
-	if (!pair->ocsp_asked && (!beside(pair->cert, ".ocsp", pair->ocsp) || !exists(pair->ocsp)))
+	if (!pair->ocsp_asked &&
+	    (!beside(pair->cert, ".ocsp", pair->ocsp) ||
+	        !tg_tls_files_known(loader->files, pair->ocsp)))
 		return true;
 	if (!tg_tls_load_text(loader, tg_str_of(pair->ocsp), "the OCSP response", &text))
 		return false;
@@ -282,8 +273,6 @@ tg_tls_load_pair(
 	if (how == TG_TLS_READ_FAILED)
 		return tg_tls_load_fail(loader, "the folder %s cannot be read: %s%s", pair.cert,
 		    strerror(errno), remedy(errno));
-	if (loader->on_file != NULL)
-		loader->on_file(loader->arg, pair.cert);
 	if (how == TG_TLS_READ_KEPT)
 		warn_kept(loader, pair.cert, "the folder", errno);
 	return load_folder(loader, pair.cert, listing, names);

@@ -4,7 +4,6 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "net/tls_certificate.h"
 
@@ -97,7 +96,7 @@ tg_tls_trust_revoke(X509_STORE *store, struct tg_str text, const char *origin, t
 }
 
 const char *
-tg_tls_trust_system(void)
+tg_tls_trust_system(struct tg_tls_files *files)
 {
 	static const char *const known[] = {
 		"/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, Arch */
@@ -110,7 +109,7 @@ tg_tls_trust_system(void)
 	if (asked != NULL)
 		return asked;
 	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (access(known[i], F_OK) == 0)
+		if (tg_tls_files_known(files, known[i]))
 			return known[i];
 	return NULL;
 }

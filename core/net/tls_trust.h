@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/str.h"
+#include "net/tls_files.h"
 
 /* Add the certificates of a text in PEM, each to `store`, its subject to `names` unless that is NULL. False:
  * `error` says what is wrong with the file `origin`. */
@@ -19,6 +20,6 @@ TG_MUST_USE bool tg_tls_trust_revoke(X509_STORE *store, struct tg_str text, cons
     time_t *expires, char *error, size_t size);
 
 /* The file of the CAs that the system believes; NULL: there is none. */
-const char *tg_tls_trust_system(void);
+const char *tg_tls_trust_system(struct tg_tls_files *files);
 
 #endif

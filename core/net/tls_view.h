@@ -31,7 +31,6 @@ struct tg_tls_pair {
 struct tg_tls_options {
 	int32_t kind;               /* enum tg_tls_kind */
 	int32_t min_version;        /* 12 or 13 */
-	int32_t modern;             /* 1: Mozilla's "modern", else "intermediate" */
 	int32_t prefer;             /* 1: the order of `ciphers` decides, not the client's */
 	struct tg_str ciphers;      /* of TLS 1.2; not given: Mozilla's */
 	struct tg_str ciphersuites; /* of TLS 1.3; not given: OpenSSL's */
@@ -49,8 +48,9 @@ struct tg_tls_options {
 	struct tg_str crl; /* a PEM file */
 
 	/* Server */
-	int32_t strict;     /* 1: a name that no certificate has is refused */
-	int32_t tickets;    /* 1: sessions are resumed by tickets */
+	int32_t has_certificate; /* 1: the loader's on_certificate knows more names */
+	int32_t strict;          /* 1: a name that no certificate has is refused */
+	int32_t tickets;         /* 1: sessions are resumed by tickets */
 	int32_t cache;      /* how many sessions are kept for resumption without one; 0: none */
 	int32_t lifetime_s; /* of a session */
 	int32_t rotate_s;   /* a key encrypts tickets that long */

@@ -193,6 +193,13 @@ int tg_ffi_plan_capture(
     struct tg_vm *vm, int listener, int side, int cookie, const char *name, size_t len, int max);
 /* Peers of that network say for whom they come to the listener. INVALID: it is no network. */
 int tg_ffi_plan_network(struct tg_vm *vm, int listener, const char *network, size_t len);
+/* TLS of a listener or a backend, with all files read and checked: its number, from 1, for their options.
+ * INVALID: tg_ffi_tls_error says why. What is wrong with it but works is a warning, which begins with
+ * `where`. */
+int tg_ffi_plan_tls(
+    struct tg_vm *vm, const struct tg_tls_options *options, const char *where, size_t len);
+/* Why the last tg_ffi_plan_tls was refused; valid until the next. */
+const char *tg_ffi_tls_error(struct tg_vm *vm);
 /* Is it one? */
 int tg_ffi_is_network(const char *network, size_t len);
 /* A sink for log lines: "stdout", "stderr", "file:/path", "syslog:…". A file that cannot be opened is
@@ -217,6 +224,8 @@ int tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, 
 int tg_ffi_plan_file(struct tg_vm *vm, const char *path, size_t len);
 /* An error of the configuration, "file:line: text": recorded, the load fails at its end. */
 int tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len);
+/* What is strange about the configuration, "file:line: text", but works. */
+int tg_ffi_plan_warning(struct tg_vm *vm, const char *text, size_t len);
 /* What is wrong with these names (len 0: not given) and the remedy; NULL when there are such a user
  * and group, or when they matter no more: the process has long become them. */
 const char *tg_ffi_user_error(

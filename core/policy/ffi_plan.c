@@ -21,6 +21,8 @@ tg_ffi_plan_backend(
 	struct tg_backend_state *state;
 	int index;
 
+	if (options->tls < 0 || (unsigned)options->tls > plan->tls_count)
+		return TG_FFI_INVALID;
 	if (!builds(vm)) {
 		unsigned i = vm->backends_seen++;
 
@@ -92,6 +94,8 @@ tg_ffi_plan_listener(
 	uint16_t port;
 	int index;
 
+	if (options->tls < 0 || (unsigned)options->tls > plan->tls_count)
+		return TG_FFI_INVALID;
 	if (!builds(vm)) {
 		unsigned i = vm->listeners_seen++;
 
@@ -189,8 +193,8 @@ tg_plan_complete(const struct tg_vm *vm)
 		servers += plan->backends[i].count;
 	return builds(vm) ||
 	    (vm->listeners_seen == plan->listener_count &&
-	        vm->backends_seen == plan->backend_count && vm->sinks_seen == plan->sink_count &&
-	        vm->all_servers_seen == servers);
+	        vm->backends_seen == plan->backend_count && vm->tls_seen == plan->tls_count &&
+	        vm->sinks_seen == plan->sink_count && vm->all_servers_seen == servers);
 }
 
 int
@@ -288,6 +292,19 @@ tg_ffi_plan_error(struct tg_vm *vm, const char *text, size_t len)
 
 	vm->failed = true;
 	return tg_plan_add_text(&plan->errors, &plan->error_count, (struct tg_str){ text, len }) < 0
+	    ? TG_FFI_MEMORY
+	    : 0;
+}
+
+int
+tg_ffi_plan_warning(struct tg_vm *vm, const char *text, size_t len)
+{
+	struct tg_plan *plan = vm->config.plan;
+
+	if (!builds(vm))
+		return 0;
+	return tg_plan_add_text(
+	           &plan->warnings, &plan->warning_count, (struct tg_str){ text, len }) < 0
 	    ? TG_FFI_MEMORY
 	    : 0;
 }

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/view.h"
 #include "net/loop.h"
+#include "net/tls_context.h"
 #include "policy/shared.h"
 #include "proxy/hooks.h"
 #include "proxy/registry.h"
@@ -79,6 +80,9 @@ struct tg_vm_config {
 	struct tg_plan *plan;         /* control: to be filled; worker: to be compared with */
 	struct tg_registry *registry; /* control: known servers; worker: NULL */
 	struct tg_shared *shared;
+	struct tg_tls_files *tls_files;       /* control: what TLS reads; worker: not used */
+	struct tg_tls_rings *tls_rings;       /* the same of its ticket keys */
+	tg_tls_certificate_fn on_certificate; /* for listeners with a hook for certificates */
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
 	tg_user_error_fn user_error; /* NULL: the process is what it was to become */
@@ -98,7 +102,7 @@ struct tg_vm {
 	int hooks[TG_HOOK_COUNT];   /* registry references of the hook functions */
 
 	/* While it compares: how far it has come. */
-	unsigned listeners_seen, backends_seen, sinks_seen;
+	unsigned listeners_seen, backends_seen, sinks_seen, tls_seen;
 	unsigned servers_seen, all_servers_seen; /* of the last backend; of all */
 	bool failed;                             /* an error was recorded */
 
@@ -125,6 +129,7 @@ struct tg_vm {
 	struct tg_link changes; /* see changes.c; the first one is being told if change_taken */
 	bool change_taken;
 	int changes_timer;           /* whose function tells them; -1: none does */
+	char tls_error[1024];        /* of the last tg_ffi_plan_tls */
 	char *shared_value;          /* of the last tg_ffi_shared_get */
 	char peer[TG_ADDR_TEXT_MAX]; /* of the last tg_ffi_server_peer */
 };

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/admin.h"
+#include "process/certificates.h"
 #include "process/daemon.h"
 #include "process/file_watch.h"
 #include "process/logger.h"
@@ -35,11 +36,33 @@ tg_control_default_path(void)
 	return path;
 }
 
+/* --- what outlives configurations ----------------------------------------------------------- */
+
+static void
+init_known(struct tg_control *control, unsigned workers)
+{
+	tg_registry_init(&control->registry, workers);
+	control->shared = tg_shared_new();
+	control->tls_files = tg_tls_files_new();
+	control->tls_rings = tg_tls_rings_new();
+	tg_assert(
+	    control->shared != NULL && control->tls_files != NULL && control->tls_rings != NULL);
+}
+
+static void
+fini_known(struct tg_control *control)
+{
+	tg_registry_fini(&control->registry);
+	tg_shared_free(control->shared);
+	tg_tls_files_free(control->tls_files);
+	tg_tls_rings_free(control->tls_rings);
+}
+
 /* --- check -------------------------------------------------------------------------------- */
 
 static struct tg_vm *
 load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_plan *plan,
-    struct tg_registry *registry, struct tg_shared *shared)
+    struct tg_control *known)
 {
 	struct tg_vm_config config = {
 		.role = role,
@@ -49,8 +72,10 @@ load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_p
 		.scripts = options->scripts,
 		.share = options->share,
 		.plan = plan,
-		.registry = registry,
-		.shared = shared,
+		.registry = &known->registry,
+		.shared = known->shared,
+		.tls_files = known->tls_files,
+		.tls_rings = known->tls_rings,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
 		.user_error = tg_identity_error,
@@ -70,30 +95,30 @@ fill_in(struct tg_control_options *options, const struct tg_plan *plan)
 int
 tg_control_check(struct tg_control_options *options, bool trial)
 {
-	struct tg_registry registry;
-	struct tg_shared *shared = tg_shared_new();
+	struct tg_control known; /* only what a load needs */
 	struct tg_plan *plan = tg_plan_new(2);
 	struct tg_vm *check, *worker = NULL;
 	int status;
 
-	tg_assert(shared != NULL && plan != NULL);
-	tg_registry_init(&registry, 1);
-	check = load(options, TG_VM_CHECK, plan, &registry, shared);
+	init_known(&known, 1);
+	tg_assert(plan != NULL);
+	check = load(options, TG_VM_CHECK, plan, &known);
 	if (check != NULL)
-		worker = load(options, TG_VM_WORKER, plan, &registry, shared);
+		worker = load(options, TG_VM_WORKER, plan, &known);
 	status = check != NULL && worker != NULL ? 0 : 1;
 	fill_in(options, plan);
 	if (status == 0 && trial && !tg_start_try(options, plan))
 		status = 1;
 	for (unsigned i = 0; i < plan->error_count; i++)
 		fprintf(stderr, "%s\n", plan->errors[i].ptr);
+	for (unsigned i = 0; trial && i < plan->warning_count; i++) /* a run says them itself */
+		fprintf(stderr, "warning: %s\n", plan->warnings[i].ptr);
 	if (check != NULL)
 		tg_vm_close(check, NULL, NULL);
 	if (worker != NULL)
 		tg_vm_close(worker, NULL, NULL);
 	tg_plan_put(plan);
-	tg_registry_fini(&registry);
-	tg_shared_free(shared);
+	fini_known(&known);
 	return status;
 }
 
@@ -114,6 +139,7 @@ leave(struct tg_control *control)
 		tg_guard_leaving(&control->guard, control->exit_status);
 	tg_resolver_stop(&control->resolver);
 	tg_file_watch_stop(control);
+	tg_certificates_stop(control);
 	tg_admin_stop(control);
 	tg_reload_fini(control);
 	tg_loop_timer_stop(&control->loop, &control->grace);
@@ -287,8 +313,7 @@ fini(struct tg_control *control)
 	if (control->threads)
 		stop_signals(control);
 	tg_loop_fini(&control->loop);
-	tg_registry_fini(&control->registry);
-	tg_shared_free(control->shared);
+	fini_known(control);
 	tg_logger_stop();
 	if (control->threads)
 		tg_guard_stop(&control->guard);
@@ -318,9 +343,8 @@ tg_control_run(const struct tg_control_options *options)
 	if (control.worker_count > TG_WORKERS_MAX)
 		control.worker_count = TG_WORKERS_MAX;
 	control.started_ms = tg_clock_us() / 1000;
-	control.shared = tg_shared_new();
-	tg_registry_init(&control.registry, control.worker_count);
-	if (control.shared == NULL || tg_loop_init(&control.loop) != 0 ||
+	init_known(&control, control.worker_count);
+	if (tg_loop_init(&control.loop) != 0 ||
 	    tg_mailbox_open(&control.mailbox, &control.loop.uv, &control) != 0) {
 		fprintf(stderr, "tidegate: cannot start: out of memory\n");
 		return 1;
@@ -329,6 +353,7 @@ tg_control_run(const struct tg_control_options *options)
 	tg_timer_init(&control.grace, on_grace);
 	tg_timer_init(&control.watchdog, on_watchdog);
 	tg_resolver_init(&control.resolver, &control.loop, &control.registry);
+	tg_certificates_start(&control);
 	tg_reload_start(&control, NULL, NULL);
 	tg_loop_run(&control.loop);
 	status = control.exit_status;

@@ -36,6 +36,8 @@ struct tg_control {
 	struct tg_registry registry;
 	struct tg_resolver resolver;
 	struct tg_shared *shared;
+	struct tg_tls_files *tls_files;
+	struct tg_tls_rings *tls_rings;
 	struct tg_worker *workers;
 	unsigned worker_count;
 	struct tg_engines engines; /* of the workers */
@@ -64,6 +66,8 @@ struct tg_control {
 	/* start.c */
 	bool settled; /* the process is who it is to be */
 	struct tg_pidfile pidfile;
+
+	struct tg_timer expiry; /* certificates.c */
 
 	struct tg_admin *admin;           /* admin.c */
 	struct tg_file_watch *file_watch; /* file_watch.c */

@@ -150,6 +150,17 @@ forget_files(struct tg_file_watch *watch)
 	watch->count = 0;
 }
 
+static void
+watch_file(void *arg, const char *file)
+{
+	struct tg_file_watch *watch = arg;
+	char *path = strdup(file);
+
+	if (path != NULL && tg_plan_add_text(&watch->files, &watch->count, tg_str_of(file)) >= 0)
+		watch_directory(watch, dirname(path));
+	free(path);
+}
+
 void
 tg_file_watch_set(struct tg_control *control, const struct tg_plan *plan)
 {
@@ -166,17 +177,9 @@ tg_file_watch_set(struct tg_control *control, const struct tg_plan *plan)
 		control->file_watch = watch;
 	}
 	forget_files(watch);
-	for (unsigned i = 0; i < plan->file_count; i++) {
-		char *path = strdup(plan->files[i].ptr);
-
-		if (path == NULL ||
-		    tg_plan_add_text(&watch->files, &watch->count, plan->files[i]) < 0) {
-			free(path);
-			continue;
-		}
-		watch_directory(watch, dirname(path));
-		free(path);
-	}
+	for (unsigned i = 0; i < plan->file_count; i++)
+		watch_file(watch, plan->files[i].ptr);
+	tg_tls_files_each(control->tls_files, watch_file, watch);
 	watch->looks = calloc(watch->count + 1, sizeof(*watch->looks));
 	for (unsigned i = 0; watch->looks != NULL && i < watch->count; i++)
 		watch->looks[i] = look_at(watch->files[i].ptr);

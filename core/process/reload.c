@@ -94,6 +94,7 @@ free_reload(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
 
+	tg_tls_files_drop(control->tls_files); /* unless they were kept */
 	tg_ports_drop(&reload->ports);
 	for (unsigned i = 0; reload->worker_vms != NULL && i < control->worker_count; i++)
 		if (reload->worker_vms[i] != NULL)
@@ -122,6 +123,7 @@ finish(struct tg_reload *reload, bool good, const char *text)
 		control->reloads_bad++;
 	free_reload(reload);
 	tg_registry_sweep(&control->registry);
+	tg_tls_rings_sweep(control->tls_rings);
 	if (again)
 		new_reload(control)->askers = later;
 	tell(askers, good, text);
@@ -196,6 +198,8 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.plan = reload->plan,
 		.registry = &control->registry,
 		.shared = control->shared,
+		.tls_files = control->tls_files,
+		.tls_rings = control->tls_rings,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
 		.user_error = control->settled ? NULL : tg_identity_error,
@@ -277,13 +281,34 @@ compare(const struct tg_process_options *old, const struct tg_process_options *n
 		    new->where.len > 0 ? new->where.ptr : "the configuration");
 }
 
+/* What is strange about the new configuration, to the log; and to who asked, behind `text`. NULL: out
+ * of memory. */
+static char *
+warn(const struct tg_plan *plan, const char *text)
+{
+	char *whole = NULL;
+	size_t size;
+	FILE *out = open_memstream(&whole, &size);
+
+	if (out != NULL)
+		fputs(text, out);
+	for (unsigned i = 0; i < plan->warning_count; i++) {
+		tg_log(TG_LOG_WARNING, "%s", plan->warnings[i].ptr);
+		if (out != NULL)
+			fprintf(out, "warning: %s\n", plan->warnings[i].ptr);
+	}
+	if (out != NULL)
+		fclose(out);
+	return whole;
+}
+
 /* All workers have switched. */
 static void
 commit(struct tg_reload *reload)
 {
 	struct tg_control *control = reload->control;
 	bool first = control->plan == NULL;
-	char text[40];
+	char text[40], *whole;
 
 	if (control->vm != NULL)
 		tg_vm_wind_up(control->vm, &control->old_vms);
@@ -297,11 +322,14 @@ commit(struct tg_reload *reload)
 	tg_guard_grace(&control->guard, (uint64_t)control->plan->process.grace_ms);
 	reload->plan = NULL;
 	reload->vm = NULL;
+	tg_tls_files_keep(control->tls_files);
 	tg_health_follow(control->plan);
 	tg_logger_follow(control->plan);
 	tg_vm_start(control->vm, &control->loop, NULL, &control->watch);
 	snprintf(text, sizeof(text), "generation %u\n", control->plan->id);
-	finish(reload, true, text);
+	whole = warn(control->plan, text);
+	finish(reload, true, whole != NULL ? whole : text);
+	free(whole);
 	if (!control->stopping)
 		announce(control, first); /* "ready" means that the control socket answers too */
 	go_on(control);

@@ -288,6 +288,8 @@ become(struct tg_control *control, struct tg_control_options *options, struct tg
 	if (identity->root != NULL) {
 		rebase_options(options, identity->root);
 		rebase_files(plan, identity->root);
+		if (control != NULL)
+			tg_tls_files_rebase(control->tls_files, identity->root);
 	}
 	look_at_files(options, plan, read);
 	look_at_names(plan);

@@ -69,8 +69,6 @@ free_backend(struct tg_plan_backend *backend)
 		free(backend->servers[i].views);
 	}
 	free(backend->servers);
-	if (backend->tls != NULL)
-		tg_tls_context_put(backend->tls);
 	tg_backend_state_put(backend->state);
 }
 
@@ -125,8 +123,6 @@ free_listener(struct tg_plan_listener *listener)
 		free((char *)(uintptr_t)listener->captures[i].name.ptr);
 	free(listener->captures);
 	free(listener->networks);
-	if (listener->tls != NULL)
-		tg_tls_context_put(listener->tls);
 	tg_listener_state_put(listener->state);
 }
 
@@ -145,11 +141,38 @@ tg_plan_put(struct tg_plan *plan)
 	for (unsigned i = 0; i < plan->sink_count; i++)
 		free((char *)(uintptr_t)plan->sinks[i].target.ptr);
 	free(plan->sinks);
+	for (unsigned i = 0; i < plan->tls_count; i++)
+		tg_tls_context_put(plan->tls[i]);
+	free(plan->tls);
 	free_texts(plan->files, plan->file_count);
 	free_texts(plan->errors, plan->error_count);
+	free_texts(plan->warnings, plan->warning_count);
 	free_process(&plan->process);
 	plan->magic = 0;
 	free(plan);
+}
+
+int
+tg_plan_add_tls(struct tg_plan *plan, struct tg_tls_context *context)
+{
+	struct tg_tls_context **list =
+	    grow(plan->tls, plan->tls_count, sizeof(struct tg_tls_context *));
+
+	if (list == NULL) {
+		tg_tls_context_put(context);
+		return UV_ENOMEM;
+	}
+	plan->tls = list;
+	list[plan->tls_count] = context;
+	return (int)++plan->tls_count;
+}
+
+/* By its number; NULL for 0. */
+static struct tg_tls_context *
+find_tls(const struct tg_plan *plan, int32_t number)
+{
+	tg_assert(number >= 0 && (unsigned)number <= plan->tls_count);
+	return number > 0 ? plan->tls[number - 1] : NULL;
 }
 
 int
@@ -169,6 +192,7 @@ tg_plan_add_listener(struct tg_plan *plan, struct tg_listener_state *state,
 	listener->address = state->address;
 	listener->addr = *addr;
 	listener->options = *options;
+	listener->tls = find_tls(plan, options->tls);
 	listener->limits = (struct tg_http1_limits){
 		.head = (uint32_t)options->max_head,
 		.uri = (uint32_t)options->max_uri,
@@ -221,6 +245,7 @@ tg_plan_add_backend(
 	list[plan->backend_count].state = state;
 	list[plan->backend_count].name = state->name;
 	list[plan->backend_count].options = *options;
+	list[plan->backend_count].tls = find_tls(plan, options->tls);
 	return (int)plan->backend_count++;
 }
 

@@ -49,7 +49,7 @@ struct tg_plan_backend {
 	struct tg_backend_state *state; /* counted */
 	struct tg_plan_server *servers;
 	unsigned count;
-	struct tg_tls_context *tls; /* counted; NULL: its servers speak plain */
+	struct tg_tls_context *tls; /* the plan's; NULL: plain */
 };
 
 /* What a listener keeps of heads for the log. */
@@ -70,7 +70,7 @@ struct tg_plan_listener {
 	unsigned capture_count;
 	struct tg_network *networks; /* of proxies that say for whom they come (proxied.h) */
 	unsigned network_count;
-	struct tg_tls_context *tls; /* counted; NULL: its clients speak plain */
+	struct tg_tls_context *tls; /* the plan's; NULL: plain */
 };
 
 /* Where log lines go. */
@@ -91,6 +91,8 @@ struct tg_plan {
 	unsigned backend_count;
 	struct tg_plan_sink *sinks;
 	unsigned sink_count;
+	struct tg_tls_context **tls; /* counted; of listeners and backends */
+	unsigned tls_count;
 
 	struct tg_process_options process; /* its texts end in NUL */
 
@@ -98,6 +100,8 @@ struct tg_plan {
 	unsigned file_count;
 	struct tg_str *errors; /* "file:line: text"; any of them means the load failed */
 	unsigned error_count;
+	struct tg_str *warnings; /* the same, but it works */
+	unsigned warning_count;
 };
 
 /* An empty plan with one reference; NULL: out of memory. */
@@ -119,6 +123,8 @@ TG_MUST_USE int tg_plan_add_server(struct tg_plan *plan, unsigned backend, struc
     const struct tg_server_options *options);
 TG_MUST_USE int tg_plan_add_sink(
     struct tg_plan *plan, struct tg_str target, const struct tg_sink_options *options);
+/* The context is taken over; its number, from 1. */
+TG_MUST_USE int tg_plan_add_tls(struct tg_plan *plan, struct tg_tls_context *context);
 TG_MUST_USE int tg_plan_set_process(struct tg_plan *plan, const struct tg_process_options *options);
 TG_MUST_USE int tg_plan_add_text(struct tg_str **list, unsigned *count, struct tg_str text);
 

@@ -138,6 +138,7 @@ struct tg_backend_options {
 	int32_t has_retry;    /* call TG_HOOK_RETRY; else give up */
 	int32_t on_down;      /* enum tg_on_down */
 	int32_t send_proxy; /* 1, 2: the version of the PROXY protocol that servers get; 0: none */
+	int32_t tls;        /* the number of tg_ffi_plan_tls; 0: none */
 };
 
 struct tg_server_options {
@@ -176,6 +177,8 @@ struct tg_listener_options {
 	int32_t backend;       /* where all go when has_route is 0, else -1 */
 	int32_t has_route, has_response, has_finish;
 	int32_t log_empty; /* call TG_HOOK_FINISH for connections that end without a byte, too */
+	int32_t tls;       /* the number of tg_ffi_plan_tls; 0: none */
+	int32_t has_certificate; /* a hook knows certificates of names that `tls` does not */
 };
 
 #endif

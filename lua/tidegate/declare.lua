@@ -9,6 +9,7 @@ local logsetup = require "tidegate.logsetup"
 local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local scripts = require "tidegate.scripts"
+local tlssetup = require "tidegate.tlssetup"
 local transition = require "tidegate.transition"
 local where = require "tidegate.where"
 
@@ -168,6 +169,7 @@ local BACKEND = {
     server_state = { "function" },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     send_proxy = { "string", values = { "v1", "v2" } },
+    tls = { "any" },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
         queue = { "duration" },
@@ -299,6 +301,7 @@ function M.backend(name, given)
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
     record.send_proxy = clean.send_proxy
+    record.tls = tlssetup.servers(clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail)
     if clean.server_state then transition.plan(record, clean.server_state) end
     return record.object
 end
@@ -319,6 +322,7 @@ local LISTEN = {
     via = { "boolean", default = true },
     upgrade = { "boolean", default = true },
     proxy_protocol = { "any" },
+    tls = { "any" },
     limits = { "fields", fields = {
         head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
         uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
@@ -401,6 +405,8 @@ function M.listen(address, given)
     declare_route(listener, clean.route, fail)
     declare_listener_name(listener, clean.name, fail)
     declare_proxies(listener, clean.proxy_protocol, fail)
+    listener.tls, listener.certificate = tlssetup.listener(
+        clean.tls, at, ("listener %s"):format(options.describe(address)), fail)
     listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections
@@ -411,7 +417,8 @@ end
 
 M.schemas = {
     process = PROCESS, log = logsetup.options, capture = logsetup.capture, backend = BACKEND,
-    server = SERVER, listen = LISTEN,
+    server = SERVER, listen = LISTEN, tls_listen = tlssetup.listen, tls_client = tlssetup.client,
+    tls_backend = tlssetup.backend, tls_certificate = tlssetup.certificate,
 }
 
 return M

@@ -91,6 +91,7 @@ local function push_backend(record)
     options.has_response = flag(record.sticky and record.sticky.stick)
     options.has_retry = flag(record.decide)
     options.on_down = ON_DOWN[record.on_marked_down]
+    options.tls = record.tls or 0
     options.send_proxy = record.send_proxy and tonumber(record.send_proxy:sub(2)) or 0
     checked(C.tg_ffi_plan_backend(vm, record.name, #record.name, options), record.where,
         ("backend %q"):format(record.name))
@@ -142,6 +143,8 @@ local function push_listener(listener)
     options.has_response = flag(listener.response)
     options.has_finish = flag(listener.finish or plan.logs[1])
     options.log_empty = flag(wants_empty())
+    options.tls = listener.tls or 0
+    options.has_certificate = flag(listener.certificate)
     checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
         ("listener %q"):format(listener.address))
     tell_where("TG_HOOK_ROUTE", listener.index, listener.route)

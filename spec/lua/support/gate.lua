@@ -7,7 +7,9 @@ local M = {}
 
 local function declarations()
     local text = {}
-    for _, path in ipairs { "core/base/view.h", "core/proxy/view.h", "core/policy/ffi.h" } do
+    for _, path in ipairs {
+        "core/base/view.h", "core/net/tls_view.h", "core/proxy/view.h", "core/policy/ffi.h",
+    } do
         for line in io.lines(path) do
             if line:sub(1, 1) ~= "#" then text[#text + 1] = line end
         end

@@ -27,8 +27,8 @@ struct tg_tls_peer {
 	struct tg_str issuer;
 	struct tg_str serial;      /* hexadecimal digits */
 	struct tg_str fingerprint; /* SHA-256 of it, 64 hexadecimal digits */
-	struct tg_str *sans; /* "DNS:ann.example", "IP:192.0.2.1", "email:…", "URI:…"; a name with
-	                              control bytes, blanks or more than ASCII is left out */
+	struct tg_str *sans; /* "DNS:ann.example", "IP:192.0.2.1", "email:…", "URI:…"; one with
+	                              a comma, a blank or anything but printable ASCII is left out */
 	unsigned san_count;
 };
 

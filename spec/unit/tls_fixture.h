@@ -108,7 +108,7 @@ at(const char *name)
 	return path;
 }
 
-static void
+static inline void
 write_bytes(const char *name, const void *bytes, size_t len)
 {
 	FILE *file = fopen(at(name), "w");
@@ -118,17 +118,17 @@ write_bytes(const char *name, const void *bytes, size_t len)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* The certificate (and the CA's, as its chain), and its key where `key` is. */
+/* The certificate (and the CA's, as its chain, if it is from there), and its key where `key` is. */
 static void
 write_pair(const char *name, const struct pair *pair, bool key)
 {
 	FILE *file = fopen(at(name), "w");
 
 	assert_non_null(file);
-	if (pair->cert != NULL) {
+	if (pair->cert != NULL)
 		PEM_write_X509(file, pair->cert);
+	if (pair->cert != NULL && X509_check_issued(root.cert, pair->cert) == X509_V_OK)
 		PEM_write_X509(file, root.cert);
-	}
 	if (key)
 		PEM_write_PrivateKey(file, pair->key, NULL, NULL, 0, NULL, NULL);
 	assert_int_equal(fclose(file), 0);
@@ -194,7 +194,7 @@ must_load(const struct tg_tls_options *options)
 	return context;
 }
 
-static struct tg_tls_pair
+static inline struct tg_tls_pair
 pair_at(const char *cert, const char *key)
 {
 	return (struct tg_tls_pair){ tg_str_of(at(cert)),
@@ -247,7 +247,7 @@ step(SSL *ssl, int *code, int *reason)
 static void
 talk(struct link *link)
 {
-	int server = 0, client = 0;
+	int server = 0, client = 0, result;
 	char byte;
 
 	for (int i = 0; i < 50 && (server == 0 || client == 0); i++) {
@@ -263,8 +263,8 @@ talk(struct link *link)
 		return;
 	/* Tickets of TLS 1.3, or the refusal of a certificate, come behind the handshake. */
 	ERR_clear_error();
-	if (SSL_read(link->client, &byte, 1) < 0 &&
-	    SSL_get_error(link->client, -1) == SSL_ERROR_SSL) {
+	result = SSL_read(link->client, &byte, 1);
+	if (SSL_get_error(link->client, result) == SSL_ERROR_SSL) {
 		link->client_reason = ERR_GET_REASON(ERR_peek_last_error());
 		link->good = false;
 	}

@@ -14,6 +14,7 @@
 
 struct tg_vm;
 struct tg_req_view;
+struct tg_tls_certificate;
 
 enum tg_ffi_error {
 	TG_FFI_ENDED = -100, /* the request has ended: the handle is stale */
@@ -29,13 +30,14 @@ enum tg_ffi_error {
 /* ---- Calls from C into Lua: one struct per VM, no marshalling ------------------------- */
 
 enum tg_hook {
-	TG_HOOK_ROUTE,    /* in: listener, req. out: backend >= 0, or the request has answered */
-	TG_HOOK_PICK,     /* in: backend, req. out: server >= 0, or -1: none; bound */
-	TG_HOOK_RESPONSE, /* in: req (response readable), backend */
-	TG_HOOK_RETRY,    /* in: backend, server, req, failure. out: verdict */
-	TG_HOOK_FINISH,   /* in: req (ended). Cannot wait; writes the log line */
-	TG_HOOK_TIMER,    /* in: timer. A function given to tide.every or a checker */
-	TG_HOOK_RELEASE,  /* in: req. The request's slot is given up: forget its table */
+	TG_HOOK_ROUTE,       /* in: listener, req. out: backend >= 0, or the request has answered */
+	TG_HOOK_PICK,        /* in: backend, req. out: server >= 0, or -1: none; bound */
+	TG_HOOK_RESPONSE,    /* in: req (response readable), backend */
+	TG_HOOK_RETRY,       /* in: backend, server, req, failure. out: verdict */
+	TG_HOOK_FINISH,      /* in: req (ended). Cannot wait; writes the log line */
+	TG_HOOK_TIMER,       /* in: timer. A function given to tide.every or a checker */
+	TG_HOOK_RELEASE,     /* in: req. The request's slot is given up: forget its table */
+	TG_HOOK_CERTIFICATE, /* in: listener, sni. out: certificate, or NULL */
 	TG_HOOK_COUNT
 };
 
@@ -59,6 +61,7 @@ struct tg_call {
 	int32_t timer;
 	struct tg_str failure; /* TG_HOOK_RETRY: name of the row of end.h, e.g. "connect_refused" */
 	int32_t safe;          /* TG_HOOK_RETRY: 1: idempotent, or nothing was sent */
+	struct tg_str sni;     /* TG_HOOK_CERTIFICATE: as it came; ptr NULL: none */
 	int32_t sent;          /* TG_HOOK_RETRY: 1: the server may have seen the request */
 
 	/* Lua to C, valid when the hook returns. */
@@ -66,6 +69,7 @@ struct tg_call {
 	int32_t result_server;
 	int32_t result_bound; /* TG_HOOK_PICK: 1: no other server will do, it waits for this one */
 	int32_t verdict;
+	struct tg_tls_certificate *result_certificate; /* the script's, or NULL */
 	int64_t next_ms; /* TG_HOOK_TIMER: ms until its next call; 0: as planned, negative: when
 	                    tg_ffi_timer_wake says */
 
@@ -120,6 +124,16 @@ int tg_ffi_req_respond(
 /* What the listener's capture number `index` has kept of the request or the response. MISSING:
  * nothing. */
 int tg_ffi_req_captured(struct tg_req_view *req, uint64_t serial, int index, struct tg_str *value);
+
+/* A certificate with its chain, and its key, both in PEM, for TG_HOOK_CERTIFICATE. NULL: tg_ffi_tls_error
+ * says why. It is to be freed. */
+struct tg_tls_certificate *tg_ffi_certificate_new(
+    struct tg_vm *vm, const char *cert, size_t cert_len, const char *key, size_t key_len);
+void tg_ffi_certificate_free(struct tg_tls_certificate *certificate);
+
+/* The client's TLS, and its certificate. MISSING: it has none. */
+int tg_ffi_req_tls(struct tg_req_view *req, uint64_t serial, struct tg_tls_facts_view *out);
+int tg_ffi_req_tls_peer(struct tg_req_view *req, uint64_t serial, struct tg_tls_peer_view *out);
 
 /* What the client's proxy has said of it. MISSING: it has none. */
 int tg_ffi_req_proxied(struct tg_req_view *req, uint64_t serial, struct tg_proxied_view *out);

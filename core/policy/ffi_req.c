@@ -3,10 +3,12 @@
  */
 #include <uv.h>
 
+#include "net/tls_facts.h"
 #include "policy/task.h"
 #include "proxy/capture.h"
 #include "proxy/client.h"
 #include "proxy/req.h"
+#include "proxy/secured.h"
 
 /* The request of a handle; NULL: it has ended. */
 static struct tg_req *
@@ -257,6 +259,58 @@ tg_ffi_req_proxied(struct tg_req_view *view, uint64_t serial, struct tg_proxied_
 		.tls_cn = proxied->said.tls_cn,
 		.tls = proxied->said.tls,
 		.verified = proxied->said.verified,
+	};
+	return 0;
+}
+
+int
+tg_ffi_req_tls(struct tg_req_view *view, uint64_t serial, struct tg_tls_facts_view *out)
+{
+	struct tg_req *req = live(view, serial);
+	struct tg_tls_facts facts;
+	SSL *ssl;
+
+	if (req == NULL)
+		return TG_FFI_ENDED;
+	ssl = tg_secured_ssl(req->client);
+	if (ssl == NULL)
+		return TG_FFI_MISSING;
+	facts = tg_tls_facts_of(ssl);
+	*out = (struct tg_tls_facts_view){
+		.version = facts.version,
+		.cipher = facts.cipher,
+		.sni = facts.name,
+		.alpn = facts.alpn,
+		.resumed = facts.resumed,
+	};
+	return 0;
+}
+
+int
+tg_ffi_req_tls_peer(struct tg_req_view *view, uint64_t serial, struct tg_tls_peer_view *out)
+{
+	struct tg_req *req = live(view, serial);
+	struct tg_tls_peer peer;
+	SSL *ssl;
+
+	if (req == NULL)
+		return TG_FFI_ENDED;
+	ssl = tg_secured_ssl(req->client);
+	if (ssl == NULL)
+		return TG_FFI_MISSING;
+	if (!tg_tls_peer_of(ssl, &req->arena, &peer))
+		return TG_FFI_MEMORY;
+	if (peer.fingerprint.ptr == NULL)
+		return TG_FFI_MISSING;
+	*out = (struct tg_tls_peer_view){
+		.result = peer.result,
+		.subject = peer.subject,
+		.issuer = peer.issuer,
+		.serial = peer.serial,
+		.fingerprint = peer.fingerprint,
+		.sans = peer.sans,
+		.san_count = peer.san_count,
+		.verified = peer.verified,
 	};
 	return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "net/tls.h"
 #include "policy/vm.h"
 
 struct place {
@@ -30,7 +31,7 @@ tg_ffi_plan_tls(
 	struct tg_tls_loader loader = {
 		.files = vm->config.tls_files,
 		.rings = vm->config.tls_rings,
-		.on_certificate = vm->config.on_certificate,
+		.on_certificate = tg_tls_ask_certificate,
 		.on_warning = on_warning,
 		.arg = &place,
 	};
@@ -46,6 +47,21 @@ tg_ffi_plan_tls(
 		return TG_FFI_INVALID;
 	number = tg_plan_add_tls(vm->config.plan, context);
 	return number < 0 ? TG_FFI_MEMORY : number;
+}
+
+struct tg_tls_certificate *
+tg_ffi_certificate_new(
+    struct tg_vm *vm, const char *cert, size_t cert_len, const char *key, size_t key_len)
+{
+	return tg_tls_certificate_parse((struct tg_str){ cert, cert_len },
+	    (struct tg_str){ key, key_len }, "the certificate", "the key", vm->tls_error,
+	    sizeof(vm->tls_error));
+}
+
+void
+tg_ffi_certificate_free(struct tg_tls_certificate *certificate)
+{
+	tg_tls_certificate_put(certificate);
 }
 
 const char *

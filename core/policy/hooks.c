@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "policy/task.h"
 #include "proxy/req.h"
+#include "proxy/secured.h"
 
 /* The call struct for a hook of this request. */
 static struct tg_vm *
@@ -70,6 +71,27 @@ retry(struct tg_req *req, enum tg_end failure)
 	return start(vm, TG_HOOK_RETRY, req->view.backend, req);
 }
 
+static enum tg_hook_result
+certificate(struct tg_certify *certify)
+{
+	struct tg_vm *vm = certify->generation->policy;
+	struct tg_task *task = NULL;
+	enum tg_hook_result result;
+
+	vm->call.listener = certify->listener;
+	vm->call.sni = certify->name;
+	result = tg_task_certify(vm, certify, &task);
+	certify->task = task;
+	return result;
+}
+
+static void
+cancel_certificate(struct tg_certify *certify)
+{
+	if (certify->task != NULL)
+		tg_task_cancel(certify->task);
+}
+
 static void
 finish(struct tg_req *req)
 {
@@ -105,6 +127,8 @@ const struct tg_hooks tg_policy_hooks = {
 	.pick = pick,
 	.response = response,
 	.retry = retry,
+	.certificate = certificate,
+	.cancel_certificate = cancel_certificate,
 	.finish = finish,
 	.release = release,
 	.cancel = cancel,

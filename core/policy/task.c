@@ -7,6 +7,7 @@
 #include "policy/sock.h"
 #include "proxy/engine.h"
 #include "proxy/req.h"
+#include "proxy/secured.h"
 
 enum { TASK_MAGIC = 0x7a58 };
 
@@ -76,6 +77,7 @@ end_task(struct tg_task *task, bool reusable)
 	tg_link_remove(&task->link);
 	tg_socks_close(task);
 	task->req = NULL;
+	task->certify = NULL;
 	task->waits_for = NULL;
 	if (reusable) {
 		lua_settop(task->co, 0);
@@ -102,7 +104,7 @@ tg_tasks_free(struct tg_vm *vm)
 /* --- entering Lua ------------------------------------------------------------------------- */
 
 static const char *const hook_names[] = { "route", "pick", "response", "retry", "finish", "timer",
-	"release" };
+	"release", "certificate" };
 
 static void
 count_error(struct tg_vm *vm)
@@ -220,22 +222,24 @@ collect(struct tg_task *task)
 	case TG_HOOK_RETRY:
 		req->verdict = (uint8_t)call->verdict;
 		break;
+	case TG_HOOK_CERTIFICATE:
+		if (call->result_certificate != NULL)
+			task->certify->certificate =
+			    tg_tls_certificate_get(call->result_certificate);
+		break;
 	default:
 		break;
 	}
 }
 
-enum tg_hook_result
-tg_task_start(
-    struct tg_vm *vm, int hook, int where_index, struct tg_req *req, struct tg_task **parked)
+/* The first run of a task whose owner is set. */
+static enum tg_hook_result
+start(struct tg_task *task, int hook, int where_index, struct tg_task **parked)
 {
-	struct tg_task *task = take_task(vm);
+	struct tg_vm *vm = task->vm;
 	enum tg_hook_result result;
 
-	if (task == NULL)
-		return TG_HOOK_FAILED;
 	task->hook = hook;
-	task->req = req;
 	task->timer_index = where_index;
 	task->where = tg_vm_where(vm, hook, where_index);
 	lua_rawgeti(task->co, LUA_REGISTRYINDEX, vm->hooks[hook]);
@@ -246,10 +250,33 @@ tg_task_start(
 			*parked = task;
 		return result;
 	}
-	if (result == TG_HOOK_DONE && req != NULL)
+	if (result == TG_HOOK_DONE)
 		collect(task);
 	end_task(task, result == TG_HOOK_DONE);
 	return result;
+}
+
+enum tg_hook_result
+tg_task_start(
+    struct tg_vm *vm, int hook, int where_index, struct tg_req *req, struct tg_task **parked)
+{
+	struct tg_task *task = take_task(vm);
+
+	if (task == NULL)
+		return TG_HOOK_FAILED;
+	task->req = req;
+	return start(task, hook, where_index, parked);
+}
+
+enum tg_hook_result
+tg_task_certify(struct tg_vm *vm, struct tg_certify *certify, struct tg_task **parked)
+{
+	struct tg_task *task = take_task(vm);
+
+	if (task == NULL)
+		return TG_HOOK_FAILED;
+	task->certify = certify;
+	return start(task, TG_HOOK_CERTIFICATE, certify->listener, parked);
 }
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -299,6 +326,7 @@ tg_task_wake(struct tg_task *task, int code, struct tg_str received)
 {
 	struct tg_vm *vm = task->vm;
 	struct tg_req *req = task->req;
+	struct tg_certify *certify = task->certify;
 	int timer = task->timer_index;
 	enum tg_hook_result result;
 
@@ -310,11 +338,13 @@ tg_task_wake(struct tg_task *task, int code, struct tg_str received)
 	result = still_waits(task) ? resume(task) : TG_HOOK_FAILED;
 	if (result == TG_HOOK_PARKED)
 		return;
-	if (result == TG_HOOK_DONE && req != NULL)
+	if (result == TG_HOOK_DONE)
 		collect(task);
 	end_task(task, result == TG_HOOK_DONE);
 	if (req != NULL) {
 		tg_req_resume(req, result);
+	} else if (certify != NULL) {
+		tg_secured_certified(certify);
 	} else {
 		restart(&vm->timers[timer], result);
 		check_wound_up(vm);

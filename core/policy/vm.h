@@ -80,9 +80,8 @@ struct tg_vm_config {
 	struct tg_plan *plan;         /* control: to be filled; worker: to be compared with */
 	struct tg_registry *registry; /* control: known servers; worker: NULL */
 	struct tg_shared *shared;
-	struct tg_tls_files *tls_files;       /* control: what TLS reads; worker: not used */
-	struct tg_tls_rings *tls_rings;       /* the same of its ticket keys */
-	tg_tls_certificate_fn on_certificate; /* for listeners with a hook for certificates */
+	struct tg_tls_files *tls_files; /* control: what TLS reads; worker: not used */
+	struct tg_tls_rings *tls_rings; /* the same of its ticket keys */
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
 	tg_user_error_fn user_error; /* NULL: the process is what it was to become */

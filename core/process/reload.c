@@ -276,8 +276,8 @@ compare(const struct tg_process_options *old, const struct tg_process_options *n
 	    !tg_str_eq(old->group, new->group) || !tg_str_eq(old->chroot, new->chroot) ||
 	    !tg_str_eq(old->pid_file, new->pid_file))
 		tg_log(TG_LOG_WARNING,
-		    "%s: tide.process has changed: all but `grace` and `max_connections` takes "
-		    "effect with a restart",
+		    "%s: tide.process has changed: all but `grace`, `max_connections` and "
+		    "`max_handshakes` takes effect with a restart",
 		    new->where.len > 0 ? new->where.ptr : "the configuration");
 }
 

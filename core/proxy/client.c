@@ -453,8 +453,15 @@ on_closed(struct tg_conn *conn)
 	tg_engine_closed(engine);
 }
 
+static void
+on_certificate(struct tg_conn *conn, const char *name)
+{
+	tg_secured_certify(tg_container_of(conn, struct tg_client, conn), name);
+}
+
 static const struct tg_conn_ops client_ops = {
 	.on_connect = on_connect,
+	.on_certificate = on_certificate,
 	.on_data = on_data,
 	.on_end = on_end,
 	.on_drain = on_drain,
@@ -490,6 +497,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	client->magic = CLIENT_MAGIC;
 	client->state = TG_CLIENT_IDLE;
 	client->proxied = NULL;
+	client->certify = NULL;
 	client->fresh = true;
 	client->accepted = tg_loop_now(engine->loop);
 	client->half_closed = false;

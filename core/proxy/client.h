@@ -57,6 +57,7 @@ struct tg_client {
 	uint64_t accepted;          /* ms of the loop's clock */
 	uint32_t progress;          /* body bytes since the timer was last started */
 	struct tg_pace pace;        /* of the answer, while it is queued */
+	struct tg_certify *certify; /* its handshake waits for a certificate; NULL: it does not */
 	struct tg_proxied *proxied; /* what its proxy has said; NULL: it has none */
 	uint16_t peer_port;
 	char ip[INET6_ADDRSTRLEN]; /* text, or "unix" */

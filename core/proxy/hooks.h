@@ -11,6 +11,7 @@
 #include "proxy/end.h"
 #include "proxy/plan.h"
 
+struct tg_certify;
 struct tg_req;
 
 enum tg_hook_result {
@@ -38,6 +39,14 @@ struct tg_hooks {
 	 * req->verdict, or answers (tg_req_answer), whatever it decides; where its body is not kept
 	 * whole it can only give up. FAILED: give up. */
 	enum tg_hook_result (*retry)(struct tg_req *req, enum tg_end failure);
+
+	/* A client of TLS asks for a name for which its listener has no certificate. Decides by
+	 * certify->certificate (counted; NULL: the default). PARKED: tg_secured_certified will be
+	 * called, unless it is cancelled. FAILED: the default. */
+	enum tg_hook_result (*certificate)(struct tg_certify *certify);
+
+	/* The client is gone while that is parked. */
+	void (*cancel_certificate)(struct tg_certify *certify);
 
 	/* The request has ended (view.end): the log line. Cannot wait. */
 	void (*finish)(struct tg_req *req);

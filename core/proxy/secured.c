@@ -1,5 +1,7 @@
 #include "proxy/secured.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "net/tls.h"
 #include "proxy/client.h"
@@ -46,6 +48,47 @@ tg_secured_begin(struct tg_client *client)
 	return true;
 }
 
+static void
+end_certify(struct tg_certify *certify)
+{
+	certify->client->certify = NULL;
+	if (certify->certificate != NULL)
+		tg_tls_certificate_put(certify->certificate);
+	tg_generation_put(certify->generation);
+	free(certify);
+}
+
+void
+tg_secured_certified(struct tg_certify *certify)
+{
+	tg_tls_certified(&certify->client->conn, certify->certificate);
+	end_certify(certify);
+}
+
+void
+tg_secured_certify(struct tg_client *client, const char *name)
+{
+	struct tg_generation *generation = tg_port_generation(client->port);
+	struct tg_certify *certify = NULL;
+
+	/* A reload since the handshake began may have taken the script away. */
+	if (tg_port_options(client->port)->has_certificate)
+		certify = calloc(1, sizeof(*certify));
+	if (certify == NULL) {
+		tg_tls_certified(&client->conn, NULL);
+		return;
+	}
+	generation->users++;
+	certify->client = client;
+	certify->generation = generation;
+	certify->listener = client->port->index;
+	if (name != NULL)
+		certify->name = tg_str_of(name);
+	client->certify = certify;
+	if (generation->hooks->certificate(certify) != TG_HOOK_PARKED)
+		tg_secured_certified(certify);
+}
+
 void
 tg_secured_leave(struct tg_client *client)
 {
@@ -53,6 +96,10 @@ tg_secured_leave(struct tg_client *client)
 	struct tg_link *next;
 
 	tg_link_remove(&client->line);
+	if (client->certify != NULL) {
+		client->certify->generation->hooks->cancel_certificate(client->certify);
+		end_certify(client->certify);
+	}
 	if (!client->shaking)
 		return;
 	client->shaking = false;
@@ -87,4 +134,10 @@ tg_secured_end(struct tg_client *client, int status)
 		           "Connection: close\r\n\r\n"
 		           "400 Bad Request\nThis port speaks HTTPS, not HTTP.\n"));
 	return false;
+}
+
+SSL *
+tg_secured_ssl(const struct tg_client *client)
+{
+	return tg_conn_secure(&client->conn) ? tg_tls_ssl(&client->conn) : NULL;
 }

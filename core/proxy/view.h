@@ -73,6 +73,22 @@ struct tg_proxied_view {
 	int32_t verified; /* 1: with a certificate that was verified */
 };
 
+/* What is known of the client's own TLS; ptr NULL: none. */
+struct tg_tls_facts_view {
+	struct tg_str version, cipher; /* "TLSv1.3", OpenSSL's name */
+	struct tg_str sni, alpn;
+	int32_t resumed;
+};
+
+/* And of the certificate that it has shown. */
+struct tg_tls_peer_view {
+	struct tg_str result; /* "ok", or what is wrong with it */
+	struct tg_str subject, issuer, serial, fingerprint;
+	const struct tg_str *sans;
+	uint32_t san_count;
+	int32_t verified; /* 1: it is good */
+};
+
 /* What the retry policy decides. */
 enum tg_verdict { TG_VERDICT_GIVE_UP, TG_VERDICT_RETRY, TG_VERDICT_REDISPATCH };
 

@@ -99,7 +99,7 @@ local function check_user(clean, fail)
     end
 end
 
---- Settings of the process. To change them (all but `grace` and `max_connections`) it must be started anew.
+--- Settings of the process. To change them (all but `grace`, `max_connections` and `max_handshakes`) it must be started anew.
 function M.process(given)
     local at, fail = begin("tide.process")
     if plan.process then

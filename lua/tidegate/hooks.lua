@@ -4,6 +4,7 @@
 -- with a traceback, and they cost the request, never the worker.
 local ffi = require "ffi"
 local backends = require "tidegate.backend"
+local certificates = require "tidegate.certificates"
 local engine = require "tidegate.engine"
 local logwrite = require "tidegate.logwrite"
 local nearest = require "tidegate.nearest"
@@ -105,6 +106,12 @@ local function finish()
     logwrite.write(view, req)
 end
 
+local function certificate()
+    wait.enter()
+    local listener = listeners[call.listener + 1]
+    call.result_certificate = certificates.find(listener, engine.text(call.sni))
+end
+
 local function timer()
     wait.enter()
     timers[call.timer + 1]()
@@ -132,6 +139,7 @@ function M.start(running)
         [ffi.C.TG_HOOK_FINISH + 1] = finish,
         [ffi.C.TG_HOOK_TIMER + 1] = timer,
         [ffi.C.TG_HOOK_RELEASE + 1] = release,
+        [ffi.C.TG_HOOK_CERTIFICATE + 1] = certificate,
     }
 end
 

@@ -14,7 +14,7 @@
 ---@field tcp tide.Tcp
 local tide = {}
 
----Settings of the process. To change them, all but `grace` and `max_connections`, it must be started anew.
+---Settings of the process. To change them, all but `grace`, `max_connections` and `max_handshakes`, it must be started anew.
 ---@param options tide.ProcessOptions
 function tide.process(options) end
 
@@ -187,6 +187,7 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field server_active integer
 ---@field cookie_flags string
 ---@field captured tide.Captured?
+---@field tls tide.Tls?
 ---@field proxy tide.Proxied?
 ---@field end_name string
 ---@field end_code string
@@ -202,6 +203,23 @@ local Request = {}
 ---@field tls_version string?
 ---@field tls_cipher string?
 ---@field tls_cn string?
+
+---@class tide.Tls
+---@field version string
+---@field cipher string
+---@field sni string?
+---@field alpn string?
+---@field resumed boolean
+---@field client tide.TlsClient?
+
+---@class tide.TlsClient
+---@field verified boolean
+---@field result string
+---@field subject string
+---@field issuer string
+---@field serial string
+---@field fingerprint string
+---@field sans string[]
 
 ---@class tide.Captured
 ---@field request string[]
@@ -340,6 +358,7 @@ function Server:set(state) end
 ---@field workers integer?
 ---@field control string?
 ---@field max_connections integer?
+---@field max_handshakes integer?
 ---@field user string?
 ---@field group string?
 ---@field chroot string?
@@ -430,6 +449,7 @@ function Server:set(state) end
 ---@class tide.ListenTimeouts
 ---@field client tide.duration?
 ---@field head tide.duration?
+---@field handshake tide.duration?
 ---@field keep_alive tide.duration?
 
 ---@class tide.Limits

@@ -148,6 +148,7 @@ local function push_listener(listener)
     checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
         ("listener %q"):format(listener.address))
     tell_where("TG_HOOK_ROUTE", listener.index, listener.route)
+    tell_where("TG_HOOK_CERTIFICATE", listener.index, listener.certificate)
     tell_where("TG_HOOK_RESPONSE", -1 - listener.index, listener.response)
     tell_where("TG_HOOK_FINISH", listener.index, listener.finish or plan.logs[1] and plan.logs[1].line)
     push_captures(listener)

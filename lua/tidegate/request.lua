@@ -20,6 +20,7 @@ local INVALID = tonumber(ffi.C.TG_FFI_INVALID)
 local STATE = tonumber(ffi.C.TG_FFI_STATE)
 local ENDED = tonumber(ffi.C.TG_FFI_ENDED)
 local TOO_LARGE = tonumber(ffi.C.TG_FFI_TOO_LARGE)
+local MISSING = tonumber(ffi.C.TG_FFI_MISSING)
 
 local M = {}
 
@@ -121,6 +122,28 @@ function getters.proxy(view, serial)
     for _, name in ipairs { "peer", "alpn", "authority", "unique_id", "tls_version", "tls_cipher", "tls_cn" } do
         result[name] = engine.text(proxied[name])
     end
+    return result
+end
+
+local facts, peer = ffi.new("struct tg_tls_facts_view"), ffi.new("struct tg_tls_peer_view")
+
+local function peer_of(view, serial)
+    local code = C.tg_ffi_req_tls_peer(view, serial, peer)
+    if code == MISSING then return nil end
+    if code < 0 then error(engine.strerror(code), 0) end
+    local result = { verified = peer.verified == 1, sans = {} }
+    for _, name in ipairs { "result", "subject", "issuer", "serial", "fingerprint" } do
+        result[name] = engine.text(peer[name])
+    end
+    for i = 1, peer.san_count do result.sans[i] = engine.text(peer.sans[i - 1]) end
+    return result
+end
+
+-- The client's TLS; nil when it came without.
+function getters.tls(view, serial)
+    if C.tg_ffi_req_tls(view, serial, facts) < 0 then return nil end
+    local result = { resumed = facts.resumed == 1, client = peer_of(view, serial) }
+    for _, name in ipairs { "version", "cipher", "sni", "alpn" } do result[name] = engine.text(facts[name]) end
     return result
 end
 

@@ -139,7 +139,15 @@ cancel(struct tg_req *req)
 	uv_timer_stop(&world.later);
 }
 
-static const struct tg_hooks hooks = { route, pick, response, retry, finish, release, cancel };
+static const struct tg_hooks hooks = {
+	.route = route,
+	.pick = pick,
+	.response = response,
+	.retry = retry,
+	.finish = finish,
+	.release = release,
+	.cancel = cancel,
+};
 
 /* --- the world ---------------------------------------------------------------------------- */
 

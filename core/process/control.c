@@ -192,15 +192,33 @@ grace_of(const struct tg_control *control)
 	return control->plan != NULL ? (uint64_t)control->plan->process.grace_ms : 0;
 }
 
+/* The same of tunnels. */
+static uint64_t
+tunnel_grace_of(const struct tg_control *control)
+{
+	return control->plan != NULL ? (uint64_t)control->plan->process.tunnel_grace_ms : 0;
+}
+
+static void
+finish_workers(struct tg_control *control, enum tg_finish how)
+{
+	if (control->workers_done < control->worker_count)
+		for (unsigned w = 0; w < control->worker_count; w++)
+			tg_worker_finish(&control->workers[w], how);
+}
+
+/* Of the tunnels each worker takes care itself, where they have longer. */
 static void
 on_grace(struct tg_timer *timer)
 {
 	struct tg_control *control = tg_container_of(timer, struct tg_control, grace);
+	uint64_t grace = grace_of(control);
 
-	tg_log(TG_LOG_WARNING, "requests still run after %g s: ending them",
-	    (double)grace_of(control) / 1000);
-	for (unsigned w = 0; w < control->worker_count; w++)
-		tg_worker_finish(&control->workers[w], true);
+	if (grace > 0)
+		tg_log(TG_LOG_WARNING, "requests still run after %g s: ending them",
+		    (double)grace / 1000);
+	finish_workers(
+	    control, tunnel_grace_of(control) > grace ? TG_FINISH_REQUESTS : TG_FINISH_ALL);
 }
 
 void
@@ -210,11 +228,11 @@ tg_control_stop(struct tg_control *control, bool at_once)
 	uint64_t grace = grace_of(control);
 
 	control->stopping = true;
-	at_once = at_once || grace == 0;
+	at_once = at_once || (grace == 0 && tunnel_grace_of(control) == 0);
 	if (!first && !at_once)
 		return;
 	if (first)
-		tg_notify_stopping(at_once ? 0 : grace);
+		tg_notify_stopping(at_once ? 0 : tg_patience(&control->plan->process));
 	tg_reload_drop(control);
 	if (!control->threads) { /* the start has failed */
 		leave(control);
@@ -222,9 +240,7 @@ tg_control_stop(struct tg_control *control, bool at_once)
 	}
 	if (first && !at_once)
 		tg_loop_timer_start(&control->loop, &control->grace, grace);
-	if (control->workers_done < control->worker_count)
-		for (unsigned w = 0; w < control->worker_count; w++)
-			tg_worker_finish(&control->workers[w], at_once);
+	finish_workers(control, at_once ? TG_FINISH_ALL : TG_FINISH_DRAIN);
 }
 
 static void

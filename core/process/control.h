@@ -85,6 +85,15 @@ int tg_control_check(struct tg_control_options *options, bool trial);
 void tg_control_stop(struct tg_control *control, bool at_once);
 
 /* Start the logger, the workers and the guard. They have the credentials of the caller. */
+/* How long a process with these options may take to stop, ms. */
+static inline uint64_t
+tg_patience(const struct tg_process_options *options)
+{
+	int64_t grace = options->grace_ms, tunnels = options->tunnel_grace_ms;
+
+	return (uint64_t)(grace > tunnels ? grace : tunnels);
+}
+
 void tg_control_start_threads(struct tg_control *control, uint64_t grace_ms);
 
 /* Where the control socket is when nobody says; static memory. */

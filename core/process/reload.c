@@ -276,7 +276,8 @@ compare(const struct tg_process_options *old, const struct tg_process_options *n
 	    !tg_str_eq(old->group, new->group) || !tg_str_eq(old->chroot, new->chroot) ||
 	    !tg_str_eq(old->pid_file, new->pid_file))
 		tg_log(TG_LOG_WARNING,
-		    "%s: tide.process has changed: all but `grace`, `max_connections` and "
+		    "%s: tide.process has changed: all but `grace`, `tunnel_grace`, "
+		    "`max_connections` and "
 		    "`max_handshakes` takes effect with a restart",
 		    new->where.len > 0 ? new->where.ptr : "the configuration");
 }
@@ -319,7 +320,7 @@ commit(struct tg_reload *reload)
 	}
 	control->plan = reload->plan;
 	control->vm = reload->vm;
-	tg_guard_grace(&control->guard, (uint64_t)control->plan->process.grace_ms);
+	tg_guard_grace(&control->guard, tg_patience(&control->plan->process));
 	reload->plan = NULL;
 	reload->vm = NULL;
 	tg_tls_files_keep(control->tls_files);

@@ -338,7 +338,7 @@ tg_start_settle(struct tg_control *control, struct tg_plan *plan)
 		tg_admin_rename(control, inside(identity.root, tg_admin_path(control)));
 	}
 	control->settled = true;
-	tg_control_start_threads(control, (uint64_t)plan->process.grace_ms);
+	tg_control_start_threads(control, tg_patience(&plan->process));
 	return true;
 }
 

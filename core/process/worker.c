@@ -27,7 +27,7 @@ struct server_message {
 struct simple_message {
 	struct tg_message message;
 	struct tg_worker *worker; /* for messages to the control thread */
-	bool at_once;
+	enum tg_finish how;
 };
 
 /* --- answers to the control thread -------------------------------------------------------- */
@@ -202,21 +202,21 @@ static void
 run_finish(struct tg_message *message, void *receiver)
 {
 	struct tg_worker *worker = receiver;
-	bool at_once = ((struct simple_message *)(void *)message)->at_once;
+	enum tg_finish how = ((struct simple_message *)(void *)message)->how;
 
 	free(message);
-	if (at_once)
-		tg_engine_stop(&worker->engine);
-	else
+	if (how == TG_FINISH_DRAIN)
 		tg_engine_drain(&worker->engine);
+	else
+		tg_engine_stop(&worker->engine, how == TG_FINISH_ALL);
 }
 
 void
-tg_worker_finish(struct tg_worker *worker, bool at_once)
+tg_worker_finish(struct tg_worker *worker, enum tg_finish how)
 {
 	struct simple_message *message = new_message(worker, run_finish);
 
-	message->at_once = at_once;
+	message->how = how;
 	tg_mailbox_send(&worker->mailbox, &message->message);
 }
 

@@ -15,6 +15,12 @@ struct tg_new_port {
 	bool is_unix;
 };
 
+enum tg_finish {
+	TG_FINISH_DRAIN,    /* let what runs come to its end */
+	TG_FINISH_REQUESTS, /* end it, but for tunnels, which have a time of their own */
+	TG_FINISH_ALL,
+};
+
 struct tg_worker {
 	unsigned index;
 	uv_thread_t thread;
@@ -45,8 +51,8 @@ TG_MUST_USE int tg_worker_switch(struct tg_worker *worker, struct tg_vm *vm, str
 /* The server is down or disabled: see tg_engine_server_closed. Counts the server. */
 void tg_worker_server_closed(struct tg_worker *worker, struct tg_server *server, bool down);
 
-/* Let running requests end (or end them at once), then on_done. May be called again to hurry. */
-void tg_worker_finish(struct tg_worker *worker, bool at_once);
+/* Let running requests end, or end them now, then on_done. May be called again to hurry. */
+void tg_worker_finish(struct tg_worker *worker, enum tg_finish how);
 
 /* After on_done: end the thread and wait for it. */
 void tg_worker_join(struct tg_worker *worker);

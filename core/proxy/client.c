@@ -557,6 +557,7 @@ tg_port_put(struct tg_port *port)
 	TG_CHECK(port, PORT_MAGIC);
 	if (--port->users > 0)
 		return;
+	tg_loop_timer_stop(port->engine->loop, &port->farewell);
 	if (port->last != NULL)
 		tg_generation_put(port->last);
 	tg_listener_state_put(port->state);

@@ -25,6 +25,7 @@ struct tg_port {
 	int index;      /* in the listeners of the plan that it serves */
 	bool closed;    /* no longer named: what its clients have asked is still answered */
 	bool is_unix;
+	struct tg_timer farewell;        /* closed: how long its tunnels may go on */
 	struct tg_generation *last;      /* closed: the last that named it, one user; else NULL */
 	struct tg_listener_state *state; /* counted */
 };

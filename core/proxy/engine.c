@@ -8,7 +8,13 @@
 #include "proxy/req.h"
 #include "proxy/upstream.h"
 
-enum { ENGINE_MAGIC = 0xe461e, PORT_MAGIC = 0x9047, KEEP_CONNECTIONS = 1024, SAY_MS = 10000 };
+enum {
+	ENGINE_MAGIC = 0xe461e,
+	PORT_MAGIC = 0x9047,
+	KEEP_CONNECTIONS = 1024,
+	SAY_MS = 10000,
+	FAREWELL_MS = 1000
+};
 
 static void run_room(struct tg_message *message, void *receiver);
 
@@ -154,6 +160,30 @@ tg_engines_room(struct tg_engines *all)
 			tg_mailbox_send(all->list[i]->mailbox, &all->list[i]->room);
 }
 
+static bool
+is_tunnel(const struct tg_client *client)
+{
+	return client->state == TG_CLIENT_BUSY && client->req->tunnel;
+}
+
+/* Its tunnels have had their time. Those that have become one since get a second. */
+static void
+on_farewell(struct tg_timer *timer)
+{
+	struct tg_port *port = tg_container_of(timer, struct tg_port, farewell);
+	struct tg_engine *engine = port->engine;
+	struct tg_link *link, *next;
+
+	for (link = engine->clients.next; link != &engine->clients; link = next) {
+		struct tg_client *client = tg_container_of(link, struct tg_client, link);
+
+		next = link->next;
+		if (client->port == port && is_tunnel(client))
+			tg_req_end(client->req, TG_END_SHUTDOWN);
+	}
+	tg_loop_timer_start(engine->loop, &port->farewell, FAREWELL_MS);
+}
+
 int
 tg_engine_listen(struct tg_engine *engine, struct tg_listener_state *state, int fd, bool is_unix)
 {
@@ -176,6 +206,7 @@ tg_engine_listen(struct tg_engine *engine, struct tg_listener_state *state, int 
 	port->index = -1;
 	port->is_unix = is_unix;
 	port->state = tg_listener_state_get(state);
+	tg_timer_init(&port->farewell, on_farewell);
 	tg_link_init(&port->link);
 	tg_list_push_back(&engine->ports, &port->link);
 	engine->open_handles++;
@@ -194,6 +225,8 @@ close_port(struct tg_engine *engine, struct tg_port *port)
 	port->closed = true;
 	port->last = engine->current;
 	port->last->users++;
+	tg_loop_timer_start(
+	    engine->loop, &port->farewell, (uint64_t)port->last->plan->process.tunnel_grace_ms);
 	for (link = engine->clients.next; link != &engine->clients; link = next) {
 		struct tg_client *client = tg_container_of(link, struct tg_client, link);
 
@@ -298,7 +331,7 @@ tg_engine_drain(struct tg_engine *engine)
 }
 
 void
-tg_engine_stop(struct tg_engine *engine)
+tg_engine_stop(struct tg_engine *engine, bool tunnels)
 {
 	struct tg_link *link, *next;
 
@@ -307,6 +340,8 @@ tg_engine_stop(struct tg_engine *engine)
 		struct tg_client *client = tg_container_of(link, struct tg_client, link);
 
 		next = link->next;
+		if (!tunnels && is_tunnel(client))
+			continue;
 		if (client->state == TG_CLIENT_BUSY)
 			tg_req_end(client->req, TG_END_SHUTDOWN);
 		if (client->state != TG_CLIENT_CLOSING)

@@ -85,8 +85,8 @@ void tg_engines_room(struct tg_engines *all);
 /* Stop accepting, close what is idle, let requests end; then on_idle, once. */
 void tg_engine_drain(struct tg_engine *engine);
 
-/* Drain, but end the running requests now. */
-void tg_engine_stop(struct tg_engine *engine);
+/* Drain, but end the running requests now: all, or (`tunnels` false) all but tunnels. */
+void tg_engine_stop(struct tg_engine *engine, bool tunnels);
 
 /* A handle of ours was closed for good. */
 void tg_engine_closed(struct tg_engine *engine);

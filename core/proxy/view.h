@@ -132,8 +132,10 @@ struct tg_process_options {
 	struct tg_str user, group;
 	struct tg_str chroot;
 	struct tg_str pid_file;
-	int64_t grace_ms;        /* how long SIGTERM lets requests run; 0: not at all */
-	int32_t workers;         /* 0: one per core */
+	int64_t grace_ms; /* how long SIGTERM lets requests run; 0: not at all */
+	int64_t
+	    tunnel_grace_ms; /* and tunnels; these also when a reload takes their listener away */
+	int32_t workers;     /* 0: one per core */
 	int32_t max_connections; /* of clients; 0: as many as there are descriptors for */
 	int32_t max_handshakes;  /* of TLS, under way at once; 0: no limit */
 	int32_t daemon;

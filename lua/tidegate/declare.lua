@@ -74,6 +74,7 @@ local PROCESS = {
     daemon = { "boolean", default = false },
     pid_file = { "string" },
     grace = { "duration", default = 30 },
+    tunnel_grace = { "duration" },
 }
 
 -- Relative ones would mean something else once the process has left its directory.
@@ -99,7 +100,8 @@ local function check_user(clean, fail)
     end
 end
 
---- Settings of the process. To change them (all but `grace`, `max_connections` and `max_handshakes`) it must be started anew.
+--- Settings of the process. To change them (all but `grace`, `tunnel_grace`, `max_connections` and
+--- `max_handshakes`) it must be started anew.
 function M.process(given)
     local at, fail = begin("tide.process")
     if plan.process then

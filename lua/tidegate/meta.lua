@@ -14,7 +14,8 @@
 ---@field tcp tide.Tcp
 local tide = {}
 
----Settings of the process. To change them, all but `grace`, `max_connections` and `max_handshakes`, it must be started anew.
+---Settings of the process. To change them, all but `grace`, `tunnel_grace`, `max_connections` and
+---`max_handshakes`, it must be started anew.
 ---@param options tide.ProcessOptions
 function tide.process(options) end
 
@@ -365,6 +366,7 @@ function Server:set(state) end
 ---@field daemon boolean?
 ---@field pid_file string?
 ---@field grace tide.duration?
+---@field tunnel_grace tide.duration?
 
 ---@class tide.LogOptions
 ---@field to string?

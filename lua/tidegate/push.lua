@@ -60,6 +60,7 @@ local function push_process()
     o.max_handshakes = process.max_handshakes
     o.daemon = flag(process.daemon)
     o.grace_ms = ms(process.grace)
+    o.tunnel_grace_ms = ms(process.tunnel_grace or process.grace)
     checked(C.tg_ffi_plan_process(vm, o), process.where or "?:0", "tide.process")
 end
 

@@ -399,7 +399,7 @@ exchange_close(void)
 
 	exchange_clear();
 	exchange.engine.on_idle = exchange_idle;
-	tg_engine_stop(&exchange.engine);
+	tg_engine_stop(&exchange.engine, true);
 	while (exchange.engine.current != NULL)
 		exchange_turn();
 	exchange_turn();

@@ -83,7 +83,7 @@ describe("the time of grace", function()
         assert.falsy(gate:stderr():find("tide.process has changed", 1, true))
         options.process.workers = 5
         gate:reload(options)
-        gate:wait_log "gate%d+%.lua:2: tide.process has changed: all but `grace`, `max_connections`"
+        gate:wait_log "gate%d+%.lua:2: tide.process has changed: all but `grace`, `tunnel_grace`, `max_connections`"
         gate:signal "TERM"
         gate:wait_log "requests still run after 0.1 s: ending them"
         client:read_until_close()

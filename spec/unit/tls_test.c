@@ -645,7 +645,7 @@ main(void)
 #define CLOSE_IN(which)                                                                            \
 	{                                                                                          \
 		"it_may_be_closed_in_on_" which, it_may_be_closed_in_any_callback, set_up,         \
-		    tear_down, (void *)(uintptr_t)which                                            \
+		    tear_down, (void *)(uintptr_t)(which)                                          \
 	}
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_go_both_ways),

@@ -332,7 +332,7 @@ local LISTEN = {
         body = { "size" },
     } },
     capture = { "table" },
-    response = { "function" },
+    response = { "any" },
     finish = { "function" },
 }
 
@@ -341,7 +341,7 @@ local function route_script(listener, policy, fail)
         fail('option "route": %q is a backend; give the object that tide.backend returned', policy[1])
         return
     end
-    listener.route = scripts.route(policy, fail)
+    listener.route = scripts.hook("route", policy, fail)
 end
 
 local function declare_route(listener, route, fail)
@@ -359,6 +359,19 @@ local function declare_route(listener, route, fail)
     else
         fail('option "route" must be a backend, a function, or the name of a script, not %s',
             options.describe(route))
+    end
+end
+
+local function declare_response(listener, response, fail)
+    local kind = type(response)
+    if response == nil or kind == "function" then
+        listener.response = response
+    elseif kind == "string" then
+        listener.response = scripts.hook("response", { response }, fail)
+    elseif kind == "table" and type(response[1]) == "string" and #response == 1 then
+        listener.response = scripts.hook("response", response, fail)
+    else
+        fail('option "response" must be a function, or the name of a script, not %s', options.describe(response))
     end
 end
 
@@ -413,7 +426,8 @@ function M.listen(address, given)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections
     listener.forwarded_for, listener.via, listener.upgrade = clean.forwarded_for, clean.via, clean.upgrade
-    listener.response, listener.finish = clean.response, clean.finish
+    listener.finish = clean.finish
+    declare_response(listener, clean.response, fail)
     plan.listeners[#plan.listeners + 1] = listener
 end
 

@@ -438,7 +438,7 @@ function Server:set(state) end
 ---@field name string?
 ---@field capture tide.CaptureOptions?
 ---@field route tide.Backend|string|table|fun(req: tide.Request): tide.Backend|string|tide.Answer
----@field response fun(req: tide.Request, res: tide.Response)?
+---@field response string|table|fun(req: tide.Request, res: tide.Response)?
 ---@field finish fun(req: tide.Request)?
 ---@field forwarded_for boolean?
 ---@field via boolean?

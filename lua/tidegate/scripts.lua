@@ -12,6 +12,8 @@ local M = {
     home = ".", -- the configuration's directory
 }
 
+local IS_FUNCTION = { route = true, response = true } -- kinds whose scripts may be one function
+
 local loaded = {} -- path → module, or false when it failed (reported once)
 
 local function is_path(name)
@@ -88,7 +90,7 @@ function M.load(kind, name, fail)
         return nil
     end
     local module = M.run(path)
-    if module and kind ~= "route" and type(module) ~= "table" then
+    if module and not IS_FUNCTION[kind] and type(module) ~= "table" then
         plan.fail(files.display(path) .. ":1", "a %s script must return a table with `new`", kind)
         return nil
     end
@@ -155,11 +157,11 @@ function M.construct(kind, policy, backend, more, fail, known)
     end, known)
 end
 
---- The route function of a script: the script itself when it returns one, else what its
+--- The function of a route or response script: the script itself when it returns one, else what its
 --- new(options) returns. nil when something was wrong, which is then reported.
-function M.route(policy, fail)
-    local complain = complainer("route", policy, fail)
-    local module = M.load("route", policy[1], complain)
+function M.hook(kind, policy, fail)
+    local complain = complainer(kind, policy, fail)
+    local module = M.load(kind, policy[1], complain)
     if not module then return nil end
     if type(module) == "function" then
         for name in pairs(policy) do
@@ -168,10 +170,10 @@ function M.route(policy, fail)
         return module
     end
     local before = #plan.errors
-    local route = call_new(module, policy, nil, complain, module.new)
-    if type(route) == "function" then return route end
+    local hook = call_new(module, policy, nil, complain, module.new)
+    if type(hook) == "function" then return hook end
     if #plan.errors == before then
-        complain("its `new` must return a function, not %s", type(route))
+        complain("its `new` must return a function, not %s", type(hook))
     end
     return nil
 end

@@ -163,12 +163,26 @@ read_chain(const struct parse *parse, struct tg_str text)
 	return true;
 }
 
+bool
+tg_tls_has_key(struct tg_str text)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+
+	return memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
+}
+
 static bool
 read_key(const struct parse *parse, struct tg_str text)
 {
-	BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
 	bool encrypted = false;
+	BIO *bio;
 
+	if (!tg_tls_has_key(text))
+		return refuse(parse,
+		    "%s: there is no private key in it; it must have the form of PEM, with a line "
+		    "\"-----BEGIN PRIVATE KEY-----\"",
+		    parse->key_origin);
+	bio = BIO_new_mem_buf(text.ptr, (int)text.len);
 	if (bio == NULL)
 		return refuse(parse, "%s: out of memory", parse->key_origin);
 	parse->certificate->key = PEM_read_bio_PrivateKey(bio, NULL, tg_tls_no_phrase, &encrypted);
@@ -181,11 +195,6 @@ read_key(const struct parse *parse, struct tg_str text)
 		    "phrase; "
 		    "store it without: openssl pkey -in %s -out NEW",
 		    parse->key_origin, parse->key_origin);
-	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-		return refuse(parse,
-		    "%s: there is no private key in it; it must have the form of PEM, with a line "
-		    "\"-----BEGIN PRIVATE KEY-----\"",
-		    parse->key_origin);
 	return refuse(
 	    parse, "%s: the private key is damaged: %s", parse->key_origin, tg_tls_reason());
 }

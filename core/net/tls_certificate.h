@@ -38,6 +38,9 @@ TG_MUST_USE bool tg_tls_certificate_use(SSL *ssl, const struct tg_tls_certificat
 /* The text of OpenSSL's last error, for messages; its queue is empty then. */
 const char *tg_tls_reason(void);
 
+/* Is there a private key among the parts of a text in PEM? */
+bool tg_tls_has_key(struct tg_str text);
+
 /* OpenSSL's callback for a pass phrase: nobody is there to be asked. *asked (a bool; or NULL): it did. */
 int tg_tls_no_phrase(char *buffer, int size, int writing, void *asked);
 

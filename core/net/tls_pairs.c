@@ -129,14 +129,6 @@ beside(const char *path, const char *ending, char out[PATH_MAX])
 	return strcmp(path, out) != 0;
 }
 
-static bool
-has_key(struct tg_str text)
-{
-	static const char mark[] = "PRIVATE KEY-----";
-
-	return memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
-}
-
 /* Both, of one time: when one of them can be read and the other not any more, both are what was loaded. */
 static bool
 read_pair(struct tg_tls_loader *loader, struct pair *pair)
@@ -149,7 +141,7 @@ read_pair(struct tg_tls_loader *loader, struct pair *pair)
 		return false;
 	if (cert == TG_TLS_READ_KEPT)
 		warn_kept(loader, pair->cert, "the certificate", err);
-	if (pair->key[0] == '\0' && !has_key(pair->cert_text) &&
+	if (pair->key[0] == '\0' && !tg_tls_has_key(pair->cert_text) &&
 	    !beside(pair->cert, ".key", pair->key))
 		pair->key[0] = '\0';
 	if (pair->key[0] == '\0')

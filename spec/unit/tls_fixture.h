@@ -225,7 +225,7 @@ struct link {
 };
 
 /* SSL_do_handshake: 1: done, 0: goes on, -1: failed. */
-static int
+static inline int
 step(SSL *ssl, int *code, int *reason)
 {
 	int result;
@@ -244,7 +244,7 @@ step(SSL *ssl, int *code, int *reason)
 }
 
 /* Let the two talk until neither has more to say. */
-static void
+static inline void
 talk(struct link *link)
 {
 	int server = 0, client = 0, result;
@@ -271,7 +271,7 @@ talk(struct link *link)
 	ERR_clear_error();
 }
 
-static struct link
+static inline struct link
 join(SSL *server, SSL *client)
 {
 	struct link link = { server, client, .good = false };
@@ -298,7 +298,7 @@ any_client(const char *name)
 	return ssl;
 }
 
-static void
+static inline void
 close_link(struct link *link)
 {
 	SSL_shutdown(link->client);

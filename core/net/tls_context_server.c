@@ -26,6 +26,16 @@ use_choice(SSL *ssl, const struct tg_tls_choice *choice)
 	return true;
 }
 
+static bool
+is_standard(const struct tg_tls_context *context, const X509 *leaf)
+{
+	for (int kind = 0; kind < TG_TLS_KEYS; kind++)
+		if (context->standard.by_key[kind] != NULL &&
+		    context->standard.by_key[kind]->leaf == leaf)
+			return true;
+	return false;
+}
+
 /* SSL_CTX_set_cert_cb: 1 goes on, 0 ends the handshake, negative suspends it. */
 static int
 on_certificate(SSL *ssl, void *arg)
@@ -43,6 +53,8 @@ on_certificate(SSL *ssl, void *arg)
 		if (answer != TG_TLS_GO_ON)
 			return answer;
 	}
+	if (context->strict && is_standard(context, SSL_get_certificate(ssl)))
+		return 0;
 	return SSL_get_certificate(ssl) != NULL; /* the default, or what was just given */
 }
 

@@ -38,13 +38,14 @@ tg_tls_load_warn(struct tg_tls_loader *loader, const char *format, ...)
 
 /* --- reading ------------------------------------------------------------------------------ */
 
-/* A path as a C string; false: it is too long. */
+/* A path as a C string, empty when it is not given; false: it is too long. */
 static bool
 path_of(struct tg_str text, char path[PATH_MAX])
 {
 	if (text.len >= PATH_MAX)
 		return false;
-	memcpy(path, text.ptr, text.len);
+	if (text.len > 0)
+		memcpy(path, text.ptr, text.len);
 	path[text.len] = '\0';
 	return true;
 }

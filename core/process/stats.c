@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "net/tls_ocsp.h"
 #include "process/logger.h"
+
+enum { DAY_S = 24 * 60 * 60 };
 
 static void
 put_string(FILE *out, struct tg_str text)
@@ -184,6 +187,68 @@ put_backends(FILE *out, const struct tg_plan *plan)
 	fprintf(out, "\n  }\n");
 }
 
+static const char *
+ocsp_of(const struct tg_tls_certificate *certificate, time_t now)
+{
+	time_t expires = tg_tls_ocsp_expires(certificate);
+
+	if (expires == 0)
+		return "none";
+	return expires < 0 || expires > now ? "good" : "expired";
+}
+
+/* `days`: whole ones that are left; negative when it has expired. */
+static void
+put_certificate(FILE *out, const struct tg_tls_certificate *certificate)
+{
+	time_t now = time(NULL), left = certificate->not_after - now;
+	char date[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&certificate->not_after, &tm) != NULL)
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	fprintf(out, ", \"file\": ");
+	put_string(out, tg_str_of(certificate->origin));
+	fprintf(out,
+	    ",\n      \"not_after\": \"%s\", \"days\": %" PRId64 ", \"ocsp\": \"%s\", \"names\": [",
+	    date, (int64_t)(left >= 0 ? left / DAY_S : -1 - (-1 - left) / DAY_S),
+	    ocsp_of(certificate, now));
+	for (unsigned i = 0; i < certificate->name_count; i++) {
+		fprintf(out, "%s", i > 0 ? ", " : "");
+		put_string(out, tg_str_of(certificate->names[i]));
+	}
+	fprintf(out, "] }");
+}
+
+/* Those of one listener or backend; the comma before the next. */
+static const char *
+put_context(FILE *out, const char *comma, const char *kind, struct tg_str name,
+    const struct tg_tls_context *context)
+{
+	for (unsigned i = 0; context != NULL && i < tg_tls_context_certificates(context); i++) {
+		fprintf(out, "%s\n    { \"%s\": ", comma, kind);
+		put_string(out, name);
+		put_certificate(out, tg_tls_context_certificate(context, i));
+		comma = ",";
+	}
+	return comma;
+}
+
+static void
+put_certificates(FILE *out, const struct tg_plan *plan)
+{
+	const char *comma = "";
+
+	fprintf(out, "  \"certificates\": [");
+	for (unsigned i = 0; plan != NULL && i < plan->listener_count; i++)
+		comma = put_context(
+		    out, comma, "listener", plan->listeners[i].address, plan->listeners[i].tls);
+	for (unsigned i = 0; plan != NULL && i < plan->backend_count; i++)
+		comma = put_context(
+		    out, comma, "backend", plan->backends[i].name, plan->backends[i].tls);
+	fprintf(out, "\n  ],\n");
+}
+
 char *
 tg_stats_json(const struct tg_control *control)
 {
@@ -203,6 +268,7 @@ tg_stats_json(const struct tg_control *control)
 	fprintf(out, "  \"reloads\": { \"good\": %" PRIu64 ", \"bad\": %" PRIu64 " },\n",
 	    control->reloads_good, control->reloads_bad);
 	fprintf(out, "  \"log\": { \"dropped\": %" PRIu64 " },\n", tg_logger_dropped());
+	put_certificates(out, control->plan);
 	put_listeners(out, control->plan);
 	put_backends(out, control->plan);
 	fprintf(out, "}\n");

@@ -392,11 +392,25 @@ function Server:set(state) end
 ---@field retry_body tide.size?
 ---@field on_marked_down string?
 ---@field send_proxy string?
+---@field tls boolean|tide.BackendTls?
 ---@field server_state fun(server: tide.Server, change: tide.StateChange)?
 ---@field timeout tide.BackendTimeouts?
 ---@field queue_length integer?
 ---@field all_backups boolean?
 ---@field pool tide.PoolOptions?
+
+---@class tide.BackendTls
+---@field verify boolean?
+---@field sni string?
+---@field ca string?
+---@field crl string?
+---@field depth integer?
+---@field alpn string[]?
+---@field min_version string?
+---@field ciphers string?
+---@field ciphersuites string?
+---@field groups string?
+---@field warn_days integer?
 
 ---@class tide.BackendTimeouts
 ---@field connect tide.duration?
@@ -444,9 +458,37 @@ function Server:set(state) end
 ---@field via boolean?
 ---@field upgrade boolean?
 ---@field proxy_protocol boolean|string[]?
+---@field tls string|tide.ListenTls?
 ---@field max_connections integer?
 ---@field timeout tide.ListenTimeouts?
 ---@field limits tide.Limits?
+
+---@class tide.ListenTls
+---@field ocsp string?
+---@field certificate fun(name: string?): string?, string?
+---@field strict boolean?
+---@field profile string?
+---@field min_version string?
+---@field ciphers string?
+---@field ciphersuites string?
+---@field groups string?
+---@field prefer_server boolean?
+---@field alpn string[]?
+---@field client tide.ListenTlsClient?
+---@field session tide.ListenTlsSession?
+---@field warn_days integer?
+
+---@class tide.ListenTlsClient
+---@field verify string?
+---@field ca string?
+---@field crl string?
+---@field depth integer?
+
+---@class tide.ListenTlsSession
+---@field tickets boolean|string[]?
+---@field cache integer?
+---@field lifetime tide.duration?
+---@field rotate tide.duration?
 
 ---@class tide.ListenTimeouts
 ---@field client tide.duration?

@@ -48,6 +48,7 @@ M.client = {
 }
 
 M.backend = common {
+    min_version = { "string", default = "1.2", values = { "1.2", "1.3" } },
     verify = { "boolean", default = true },
     ca = { "string" },
     crl = { "string" },
@@ -190,7 +191,8 @@ end
 
 local function read_session(record, session, fail)
     if not session then return end
-    local lifetime, rotate = math.ceil(session.lifetime or 1), math.ceil(session.rotate or 60)
+    if not session.lifetime or not session.rotate then return end
+    local lifetime, rotate = math.ceil(session.lifetime), math.ceil(session.rotate)
     read_tickets(record, session.tickets, fail)
     record.cache, record.lifetime, record.rotate = session.cache, lifetime, rotate
     if lifetime > WEEK then

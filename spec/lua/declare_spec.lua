@@ -48,7 +48,7 @@ describe("a good configuration", function()
         local web, plain = gate.backends[1], gate.backends[2]
         assert.same({ connect_ms = 1000, server_ms = 2500, tunnel_ms = 3600000, pool_idle_ms = 3000, pool_size = 7,
             has_pick = 1, has_response = 1, has_retry = 1, queue_ms = 1000, queue_length = 9, all_backups = 1,
-            retry_body = 16384, send_proxy = 0 },
+            retry_body = 16384, send_proxy = 0, tls = 0 },
             web.options)
         assert.same({ weight = 5, checked = 1, max_connections = 20, backup = 0, admin = 0,
             init_up = 1, init_credit = -2 }, web.servers[1].options)
@@ -56,7 +56,7 @@ describe("a good configuration", function()
             init_up = 1, init_credit = -2 }, web.servers[2].options)
         assert.same({ connect_ms = 5000, server_ms = 50000, tunnel_ms = 3600000, pool_idle_ms = 4000, pool_size = 64,
             has_pick = 1, has_response = 0, has_retry = 0, queue_ms = 7000, queue_length = 0, all_backups = 0,
-            retry_body = 16384, send_proxy = 0 },
+            retry_body = 16384, send_proxy = 0, tls = 0 },
             plain.options)
         assert.same({ weight = 1, checked = 0, max_connections = 0, backup = 0, admin = 0,
             init_up = 1, init_credit = 0 }, plain.servers[1].options)
@@ -65,10 +65,12 @@ describe("a good configuration", function()
     it("gives the engine its listeners", function()
         assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
             max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
-            has_finish = 1, max_connections = 2000, via = 1, upgrade = 1, log_empty = 0 }, gate.listeners[1].options)
+            has_finish = 1, max_connections = 2000, via = 1, upgrade = 1, log_empty = 0,
+            tls = 0, has_certificate = 0 }, gate.listeners[1].options)
         assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
             max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
-            has_finish = 1, max_connections = 0, via = 1, upgrade = 1, log_empty = 0 }, gate.listeners[2].options)
+            has_finish = 1, max_connections = 0, via = 1, upgrade = 1, log_empty = 0,
+            tls = 0, has_certificate = 0 }, gate.listeners[2].options)
     end)
 
     it("gives the engine the process, the sink and where functions are", function()

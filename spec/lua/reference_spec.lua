@@ -122,7 +122,9 @@ describe("the runtime has what the annotations say", function()
             ["tide.ListenOptions"] = schemas.listen, ["tide.CheckOptions"] = modules.checker.options,
             ["tide.BackendTimeouts"] = schemas.backend.timeout.fields,
             ["tide.PoolOptions"] = schemas.backend.pool.fields,
-            ["tide.CaptureOptions"] = schemas.capture,
+            ["tide.CaptureOptions"] = schemas.capture, ["tide.BackendTls"] = schemas.tls_backend,
+            ["tide.ListenTls"] = schemas.tls_listen, ["tide.ListenTlsClient"] = schemas.tls_client,
+            ["tide.ListenTlsSession"] = schemas.tls_listen.session.fields,
             ["tide.ListenTimeouts"] = schemas.listen.timeout.fields,
             ["tide.Limits"] = schemas.listen.limits.fields,
         } do

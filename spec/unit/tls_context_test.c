@@ -196,6 +196,29 @@ test_the_hook_is_asked_for_unknown_names_and_may_wait(void **state)
 }
 
 static void
+test_strict_names_that_the_hook_does_not_know_are_refused(void **state)
+{
+	static const char *const one[] = { "rsa.pem" };
+	struct tg_tls_options options = options_of(TG_TLS_SERVER);
+	struct tg_tls_context *context;
+	struct link link;
+
+	memset(&hook, 0, sizeof(hook));
+	hook.answer = TG_TLS_GO_ON;
+	options.has_certificate = 1;
+	loader.on_certificate = on_certificate;
+	for (options.strict = 0; options.strict <= 1; options.strict++) {
+		context = listener(&options, 1, one);
+		link = join(tg_tls_context_accept(context), any_client("unknown.org"));
+		assert_int_equal(link.good, !options.strict);
+		close_link(&link);
+		tg_tls_context_put(context);
+	}
+	assert_int_equal(hook.calls, 2);
+	loader.on_certificate = NULL;
+}
+
+static void
 test_a_hook_alone_is_enough(void **state)
 {
 	struct tg_tls_options options = options_of(TG_TLS_SERVER);
@@ -444,6 +467,7 @@ main(void)
 		cmocka_unit_test(test_the_default_may_have_two_kinds_of_keys),
 		cmocka_unit_test(test_strict_names_are_refused_by_an_alert),
 		cmocka_unit_test(test_the_hook_is_asked_for_unknown_names_and_may_wait),
+		cmocka_unit_test(test_strict_names_that_the_hook_does_not_know_are_refused),
 		cmocka_unit_test(test_a_hook_alone_is_enough),
 		cmocka_unit_test(test_old_versions_are_refused),
 		cmocka_unit_test(test_the_defaults_are_forward_secret_and_not_negotiable_anew),

@@ -197,7 +197,7 @@ local function plan_functions(C, gate)
     function C.tg_ffi_plan_backend(_, name, _, o)
         return index(gate.backends, { name = name, servers = {}, options = copy(o,
             "connect_ms server_ms tunnel_ms pool_idle_ms pool_size has_pick has_response has_retry"
-            .. " queue_ms queue_length all_backups retry_body send_proxy") })
+            .. " queue_ms queue_length all_backups retry_body send_proxy tls") })
     end
 
     function C.tg_ffi_is_network(text) return ffi.string(text):match "^[%x.:]+/?%d*$" and 1 or 0 end
@@ -222,7 +222,7 @@ local function plan_functions(C, gate)
         return index(gate.listeners, { address = address, captures = {}, options = copy(o,
             "client_ms head_ms keep_alive_ms"
             .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
-            .. " max_connections via upgrade log_empty") })
+            .. " max_connections via upgrade log_empty tls has_certificate") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)
@@ -268,6 +268,29 @@ local function plan_functions(C, gate)
         gate.keep[#gate.keep + 1] = text
         return ffi.cast("const char *", text)
     end
+
+    -- What was asked of TLS: numbers, texts, and the paths of pairs and of ticket keys.
+    function C.tg_ffi_plan_tls(_, o, where)
+        local tls = copy(o, "kind min_version prefer warn_days verify depth has_certificate strict tickets cache"
+            .. " lifetime_s rotate_s")
+        for _, name in ipairs { "ciphers", "ciphersuites", "groups", "alpn", "ca", "crl", "name" } do
+            if o[name].ptr ~= nil then tls[name] = ffi.string(o[name].ptr, o[name].len) end
+        end
+        local function path(str) return str.ptr ~= nil and ffi.string(str.ptr, str.len) or "-" end
+        for i = 0, o.pair_count - 1 do
+            local pair = o.pairs[i]
+            tls[i + 1] = ("%s %s %s"):format(path(pair.cert), path(pair.key), path(pair.ocsp))
+        end
+        tls.ticket_files = {}
+        for i = 0, o.ticket_file_count - 1 do tls.ticket_files[i + 1] = path(o.ticket_files[i]) end
+        tls.where = where
+        if gate.tls_error then return tonumber(E.TG_FFI_INVALID) end
+        gate.tls[#gate.tls + 1] = tls
+        return gate.mismatch and tonumber(E.TG_FFI_MISMATCH) or #gate.tls
+    end
+
+    function C.tg_ffi_tls_error() return ffi.cast("const char *", gate.tls_error) end
+    function C.tg_ffi_plan_warning(_, text) return index(gate.warnings, text) end
 
     function C.tg_ffi_plan_where(_, hook, at, text)
         gate.where[hook .. " " .. at] = text
@@ -530,7 +553,7 @@ function M.new()
     local gate = setmetatable({
         C = {}, call = ffi.new("struct tg_call"), keep = {}, serial = 0, by_serial = {},
         backends = {}, listeners = {}, timers = {}, sinks = {}, sink_options = {}, levels = {},
-        where = {}, files = {}, errors = {},
+        where = {}, files = {}, errors = {}, warnings = {}, tls = {},
         epoch = 1, turns = 0, queued = 0, wishes = {}, checks = {}, woken = {}, changes = {}, socks = 0, closed = {},
         messages = {}, lines = {}, now = 1000,
         directory = os.tmpname(),

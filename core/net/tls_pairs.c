@@ -130,6 +130,29 @@ beside(const char *path, const char *ending, char out[PATH_MAX])
 	return strcmp(path, out) != 0;
 }
 
+static bool
+has_certificate(struct tg_str text)
+{
+	static const char mark[] = "CERTIFICATE-----";
+
+	return memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
+}
+
+/* Where the key is when nobody says: in the same file, or beside it. */
+static bool
+find_key(struct tg_tls_loader *loader, struct pair *pair)
+{
+	if (tg_tls_has_key(pair->cert_text) || !beside(pair->cert, ".key", pair->key)) {
+		pair->key[0] = '\0';
+		return true;
+	}
+	if (tg_tls_files_known(loader->files, pair->key))
+		return true;
+	return tg_tls_load_fail(loader,
+	    "%s: its key is neither in it nor in %s; append it, or name the file that it is in",
+	    pair->cert, pair->key);
+}
+
 /* Both, of one time: when one of them can be read and the other not any more, both are what was loaded. */
 static bool
 read_pair(struct tg_tls_loader *loader, struct pair *pair)
@@ -142,9 +165,13 @@ read_pair(struct tg_tls_loader *loader, struct pair *pair)
 		return false;
 	if (cert == TG_TLS_READ_KEPT)
 		warn_kept(loader, pair->cert, "the certificate", err);
-	if (pair->key[0] == '\0' && !tg_tls_has_key(pair->cert_text) &&
-	    !beside(pair->cert, ".key", pair->key))
-		pair->key[0] = '\0';
+	if (!has_certificate(pair->cert_text))
+		return tg_tls_load_fail(loader,
+		    "%s: there is no certificate in it; it must have the form of PEM, with a line "
+		    "\"-----BEGIN CERTIFICATE-----\"",
+		    pair->cert);
+	if (pair->key[0] == '\0' && !find_key(loader, pair))
+		return false;
 	if (pair->key[0] == '\0')
 		return true;
 	key = read_one(loader, pair->key, "the key", &pair->key_text);

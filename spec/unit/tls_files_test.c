@@ -85,6 +85,7 @@ test_what_is_wrong_with_a_file_is_said_with_the_remedy(void **state)
 	static const struct bad rows[] = {
 		{ "none.pem", NULL,
 		    "none.pem cannot be read: No such file or directory; check the path" },
+		{ "text.pem", NULL, "text.pem: there is no certificate in it" },
 		{ "empty.pem", "ec.key",
 		    "empty.pem: there is no certificate in it; it must have the form of PEM" },
 		{ "text.pem", "ec.key", "text.pem: there is no certificate in it" },
@@ -102,7 +103,7 @@ test_what_is_wrong_with_a_file_is_said_with_the_remedy(void **state)
 		{ "weak.pem", NULL, "weak.pem: OpenSSL refuses the certificate: ee key too small" },
 		{ "nothing", NULL,
 		    "nothing: there is no certificate in this folder; it must have NAME.pem" },
-		{ "half", NULL, "half/a.key cannot be read" },
+		{ "half", NULL, "half/a.pem: its key is neither in it nor in " },
 	};
 	struct tg_tls_options options = options_of(TG_TLS_SERVER);
 

@@ -42,7 +42,7 @@ end
 
 describe("tidegate check", function()
     it("says what is wrong with a file, where it is named, and the remedy", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local www, other = ca:issue { "www.example.com" }, ca:issue { "other.example.com" }
         local text, folder = h.write("text.pem", "hello\n"), h.mkdir "empty"
         for tls, problem in pairs {
@@ -66,7 +66,7 @@ describe("tidegate check", function()
     end)
 
     it("warns of what works but should not be left so", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local expired, soon = ca:issue { "a.example.com", days = -1 }, ca:issue { "b.example.com", days = 3 }
         local unsafe = 'tide.backend("b", { servers = { { "s", "127.0.0.1:1" } }, tls = { verify = false } })'
         local status, said = check(("{ { %q }, { %q } }"):format(expired.pem, soon.pem), unsafe)
@@ -78,7 +78,7 @@ describe("tidegate check", function()
     end)
 
     it("shows no staple that is of no use", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local www = ca:issue { "www.example.com" }
         ca:revoke(www)
         ca:ocsp(www)
@@ -90,7 +90,7 @@ end)
 
 describe("a reload", function()
     it("takes a renewed certificate, and refuses a broken one whole", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local old, new = ca:issue { "old.example.com" }, ca:issue { "new.example.com", "b.example.com", days = 30 }
         local pem = copy(old.pem, h.dir() .. "/www.pem")
         ca:ocsp(old, 7, h.dir() .. "/www.ocsp")
@@ -120,7 +120,7 @@ describe("a reload", function()
     end)
 
     it("tells its warnings to who asked, and to the log", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local pem = copy(ca:issue({ "www.example.com" }).pem, h.dir() .. "/www.pem")
         local gate = h.tidegate(config(quoted(pem)))
         copy(ca:issue({ "www.example.com", days = 2 }).pem, pem)
@@ -131,7 +131,7 @@ describe("a reload", function()
     end)
 
     it("happens when a watched certificate changes, or a folder gets one more", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local folder = h.mkdir "certs"
         local pem = copy(ca:issue({ "a.example.com" }).pem, folder .. "/a.pem")
         local gate = h.tidegate(config(quoted "certs"), { args = { "--watch" } })
@@ -161,7 +161,7 @@ describe("a process that is another user now", function()
     end
 
     it_as_root("reloads with keys that only root can read, until they change; then it keeps the pair", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local cert, key = of_root(ca:issue { "old.example.com" })
         local gate = h.tidegate('require("tidegate").process { user = "nobody" }\n' .. config(quoted(cert, key)),
             { env = root.env })
@@ -186,7 +186,7 @@ describe("a process that is another user now", function()
     end)
 
     it_as_root("in a chroot keeps what is outside of it", function()
-        local ca = certificates.authority()
+        local ca = certificates.new()
         local cert, key = of_root(ca:issue { "old.example.com" })
         local jail, here = h.mkdir "jail", unistd.getcwd()
         h.run { "sh", "-ec", 'mkdir -p "$1$2" && cp -r lua scripts "$1$2"', "sh", jail, here }

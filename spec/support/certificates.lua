@@ -1,7 +1,9 @@
 -- certificates: a CA of the spec's own, and what it signs, made by `openssl` when it is asked for.
---     local ca = certificates.authority()
+--     local ca = h.authority()
 --     local www = ca:issue { "www.example.com", "*.example.com", key = "rsa", days = 3 }
--- www.cert (with its chain), www.key and www.pem (all of it) are paths; so is ca.cert.
+--     tidegate { listen = { tls = www }, servers = { … } }
+-- www is { certificate, key }, as options of Tidegate take it; www.cert (with its chain), www.key and www.pem
+-- (all of it) are paths; so is ca.cert.
 local files = require "files"
 local process = require "process"
 
@@ -28,7 +30,7 @@ commonName = supplied
 distinguished_name = name
 prompt = no
 [ name ]
-CN = The CA of this spec
+CN = %s
 [ authority ]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
@@ -54,10 +56,10 @@ end
 local count = 0
 
 -- A directory with a key, a certificate and the books that `openssl ca` keeps.
-function M.authority()
+function M.new(name)
     count = count + 1
     local self = setmetatable({ dir = files.mkdir("ca" .. count), issued = 0 }, M)
-    self.config = files.write(self.dir .. "/ca.conf", (CONFIG:gsub("dir = %.", "dir = " .. self.dir)))
+    self.config = files.write(self.dir .. "/ca.conf", (CONFIG:gsub("dir = %.", "dir = " .. self.dir):gsub("%%s", name or "The CA of this spec")))
     files.write(self.dir .. "/index.txt", "")
     files.write(self.dir .. "/serial", "1000\n")
     self.key = make_key(self.dir .. "/ca.key", "ec")
@@ -84,7 +86,7 @@ end
 function M:issue(options)
     self.issued = self.issued + 1
     local base = ("%s/%s"):format(self.dir, options.name or "leaf" .. self.issued)
-    local leaf = { cert = base .. ".crt", key = base .. ".key", pem = base .. ".pem" }
+    local leaf = { cert = base .. ".crt", key = base .. ".key", pem = base .. ".pem", leaf = base .. ".leaf" }
     make_key(leaf.key, options.key or "ec")
     local extensions = files.write(base .. ".ext", "basicConstraints = CA:FALSE\nsubjectAltName = "
         .. names_of(options) .. "\n")
@@ -95,8 +97,7 @@ function M:issue(options)
         "-startdate", date(options.from or math.min(-1, days - 10)), "-enddate", date(days), "-out", base .. ".leaf")
     files.write(leaf.cert, files.read(base .. ".leaf") .. files.read(self.cert))
     files.write(leaf.pem, files.read(leaf.cert) .. files.read(leaf.key))
-    leaf.leaf = base .. ".leaf"
-    return leaf
+    return setmetatable({ leaf.cert, leaf.key }, { __index = leaf })
 end
 
 -- The path of a list of what was revoked; it is good for `days` (30).
@@ -115,6 +116,11 @@ function M:ocsp(leaf, days, path)
     openssl("ocsp", "-index", self.dir .. "/index.txt", "-CA", self.cert, "-rsigner", self.cert, "-rkey", self.key,
         "-reqin", request, "-respout", path, "-ndays", days or 7)
     return path
+end
+
+-- Bring `made` to the place of `other`: as certbot does at a renewal.
+function M.replace(other, made)
+    for i = 1, 2 do files.write(other[i], files.read(made[i])) end
 end
 
 return M

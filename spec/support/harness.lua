@@ -1,6 +1,7 @@
 -- harness: all that a spec of a running Tidegate needs, in one table. See the files named below;
 -- each says at its top what it can do.
 local busted = require "busted"
+local certificates = require "certificates"
 local cleanup = require "cleanup"
 local client = require "client"
 local files = require "files"
@@ -10,6 +11,7 @@ local loop = require "loop"
 local origin = require "origin"
 local process = require "process"
 local sys = require "sys"
+local tls = require "tls"
 
 busted.after_each(cleanup.run)
 
@@ -40,6 +42,9 @@ return {
     curl = client.curl,
     wrk = client.wrk,
     url = client.url,
+    secure = tls.connect,
+    secured = tls.greeting,
+    authority = certificates.new,
     load = require("load").start,
     process = process.start,
     run = process.run,

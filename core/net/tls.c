@@ -11,6 +11,7 @@
 enum {
 	RECORD = 16 * 1024, /* plain bytes of one, at most (RFC 8446 §5.1) */
 	OUT_ROOM = 72 * 1024,
+	UNASKED_MAX = 16 * 1024,
 	REASON = 160,
 };
 
@@ -38,6 +39,7 @@ struct tg_tls {
 	uint8_t asked;      /* enum asked: for a certificate */
 	int end_status;     /* as of on_end */
 	int write_error;    /* of the socket, since the last flush */
+	uint32_t unasked;   /* bytes that OpenSSL wrote by itself since all was taken */
 	unsigned long code; /* OpenSSL's, of the failure */
 	struct tg_deferred later;
 	char reason[REASON];
@@ -294,6 +296,21 @@ on_later(struct tg_deferred *later)
 
 /* --- reading ------------------------------------------------------------------------------ */
 
+/* OpenSSL's answer to the peer's own business. A peer that wants new keys on and on (RFC 8446 §4.6.3), or to
+ * negotiate anew, and takes no answer, would have us keep them all. False: it does. */
+static bool
+answer(struct tg_tls *tls)
+{
+	size_t len = buffers_of(tls)->out_len;
+
+	(void)!flush(tls); /* writing will tell */
+	if (tg_conn_drained(tls->conn))
+		tls->unasked = 0;
+	else
+		tls->unasked += (uint32_t)len;
+	return tls->unasked <= UNASKED_MAX;
+}
+
 /* Decrypt all that is there. Until all of it was offered: the rest of a read cannot stay in the
  * thread's buffer. */
 static void
@@ -315,7 +332,8 @@ read_plain(struct tg_tls *tls)
 			else
 				error = SSL_get_error(tls->ssl, ok);
 		}
-		(void)!flush(tls); /* an answer to the peer's own business; writing will tell */
+		if (!answer(tls))
+			error = SSL_ERROR_SSL;
 		if (error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ &&
 		    error != SSL_ERROR_ZERO_RETURN)
 			fail(tls, NULL);

@@ -26,7 +26,7 @@ local function between(server_options)
     server_options.greeting = h.secured(ca:issue { "shop.example" })
     local server = origin(server_options)
     local gate = h.tidegate {
-        servers = { server }, tls = { ca = ca.ca, sni = "shop.example" },
+        servers = { server }, tls = { ca = ca.cert, sni = "shop.example" },
         listen = { tls = ca:issue { "shop.example" } },
     }
     return gate, server

@@ -15,7 +15,7 @@ describe("a client that comes by TLS", function()
         local server = origin { body = "hello" }
         local gate, ca = secured_gate { servers = { server } }
         for _, version in ipairs { "1.2", "1.3" } do
-            local curl = h.curl("--cacert", ca.ca, "--tlsv" .. version, "--tls-max", version, "-w",
+            local curl = h.curl("--cacert", ca.cert, "--tlsv" .. version, "--tls-max", version, "-w",
                 " %{http_version} %{num_connects}", ("https://%s/a?b=c"):format(gate.address))
             assert.equal(0, curl:wait(), curl.stderr)
             assert.equal("hello 1.1 1", curl.stdout)
@@ -28,7 +28,7 @@ describe("a client that comes by TLS", function()
     it("keeps its connection, and asks many at once, all in one record", function()
         local server = origin { body = function(request) return request.target end }
         local gate, ca = secured_gate { servers = { server } }
-        local client = assert(secure(gate, { name = "shop.example", ca = ca.ca }))
+        local client = assert(secure(gate, { name = "shop.example", ca = ca.cert }))
         for round = 1, 3 do
             local asks = {}
             for i = 1, 50 do asks[i] = h.request_text { path = ("/%d/%d"):format(round, i) } end

@@ -10,7 +10,7 @@ local function between(server_options, plain)
     if not plain then server_options.greeting = h.secured(ca:issue { "shop.example" }) end
     local server = origin(server_options)
     local gate = h.tidegate {
-        servers = { server }, tls = not plain and { ca = ca.ca, sni = "shop.example" } or nil,
+        servers = { server }, tls = not plain and { ca = ca.cert, sni = "shop.example" } or nil,
         listen = { tls = ca:issue { "shop.example" } },
     }
     return gate, server

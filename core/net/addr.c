@@ -265,9 +265,8 @@ tg_addr_strerror(int result)
 	return texts[-result];
 }
 
-/* Is this IPv4, maybe mapped to IPv6 (RFC 4291 §2.5.5.2)? Then *ip is it. */
-static bool
-as_ipv4(const struct tg_addr *addr, struct in_addr *ip)
+bool
+tg_addr_ipv4(const struct tg_addr *addr, struct in_addr *ip)
 {
 	if (addr->sa.sa_family == AF_INET) {
 		*ip = addr->in.sin_addr;
@@ -343,7 +342,7 @@ tg_addr_format(const struct tg_addr *addr, char *out, size_t cap)
 		(void)write_text("", 0, out, cap);
 		return len;
 	}
-	len = snprintf(text, sizeof(text), as_ipv4(addr, &ipv4) ? "%s:%u" : "[%s]:%u", ip,
+	len = snprintf(text, sizeof(text), tg_addr_ipv4(addr, &ipv4) ? "%s:%u" : "[%s]:%u", ip,
 	    (unsigned)tg_addr_port(addr));
 	return write_text(text, (size_t)len, out, cap);
 }
@@ -361,7 +360,7 @@ tg_addr_ip(const struct tg_addr *addr, char *out, size_t cap)
 		(void)write_text("", 0, out, cap);
 		return TG_ADDR_FAMILY;
 	}
-	if (as_ipv4(addr, &ipv4))
+	if (tg_addr_ipv4(addr, &ipv4))
 		inet_ntop(AF_INET, &ipv4, text, sizeof(text));
 	else
 		inet_ntop(AF_INET6, &addr->in6.sin6_addr, text, sizeof(text));
@@ -392,8 +391,8 @@ tg_addr_equal(const struct tg_addr *a, const struct tg_addr *b)
 		return family == family_of(b);
 	if (family == AF_UNIX || family_of(b) == AF_UNIX)
 		return family == family_of(b) && tg_str_eq(path_of(a), path_of(b));
-	a_is_ipv4 = as_ipv4(a, &x);
-	b_is_ipv4 = as_ipv4(b, &y);
+	a_is_ipv4 = tg_addr_ipv4(a, &x);
+	b_is_ipv4 = tg_addr_ipv4(b, &y);
 	if (a_is_ipv4 != b_is_ipv4 || tg_addr_port(a) != tg_addr_port(b))
 		return false;
 	if (a_is_ipv4)

@@ -77,6 +77,9 @@ TG_MUST_USE int tg_addr_format(const struct tg_addr *addr, char *out, size_t cap
 /* The same for the IP alone, without port and brackets; "unix" for a UNIX socket. */
 TG_MUST_USE int tg_addr_ip(const struct tg_addr *addr, char *out, size_t cap);
 
+/* Is it of IPv4, maybe mapped to IPv6 (RFC 4291 §2.5.5.2)? Then *ip is it. */
+bool tg_addr_ipv4(const struct tg_addr *addr, struct in_addr *ip);
+
 /* The port; 0 for a UNIX socket. */
 uint16_t tg_addr_port(const struct tg_addr *addr);
 

@@ -304,16 +304,24 @@ is_ip(const struct tg_addr *addr)
 	return addr->len > 0 && (addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6);
 }
 
+/* Both of IPv4? Who listens to IPv4 and IPv6 with one socket has it mapped, and nobody else shall. */
+static bool
+are_ipv4(const struct tg_addr *from, const struct tg_addr *to, struct in_addr ips[2])
+{
+	return tg_addr_ipv4(from, &ips[0]) && tg_addr_ipv4(to, &ips[1]);
+}
+
 static size_t
 write_1(const struct tg_addr *from, const struct tg_addr *to, char *out)
 {
 	char source[INET6_ADDRSTRLEN], target[INET6_ADDRSTRLEN];
-	bool v4 = from->sa.sa_family == AF_INET && to->sa.sa_family == AF_INET;
 	struct in6_addr a = as_ipv6(from), b = as_ipv6(to);
+	struct in_addr ips[2];
+	bool v4 = are_ipv4(from, to, ips);
 
 	if (v4) {
-		inet_ntop(AF_INET, &from->in.sin_addr, source, sizeof(source));
-		inet_ntop(AF_INET, &to->in.sin_addr, target, sizeof(target));
+		inet_ntop(AF_INET, &ips[0], source, sizeof(source));
+		inet_ntop(AF_INET, &ips[1], target, sizeof(target));
 	} else {
 		inet_ntop(AF_INET6, &a, source, sizeof(source));
 		inet_ntop(AF_INET6, &b, target, sizeof(target));
@@ -325,22 +333,18 @@ write_1(const struct tg_addr *from, const struct tg_addr *to, char *out)
 static size_t
 write_2(const struct tg_addr *from, const struct tg_addr *to, char *out)
 {
-	bool v4 = from->sa.sa_family == AF_INET && to->sa.sa_family == AF_INET;
 	uint16_t ports[2] = { htons(tg_addr_port(from)), htons(tg_addr_port(to)) };
 	struct in6_addr ips[2] = { as_ipv6(from), as_ipv6(to) };
+	struct in_addr short_ips[2];
+	bool v4 = are_ipv4(from, to, short_ips);
+	size_t len = v4 ? sizeof(short_ips) : sizeof(ips);
 	char *at = out + HEAD_2;
 
 	memcpy(out, signature, sizeof(signature));
 	out[12] = COMMAND_PROXY;
 	out[13] = v4 ? 0x11 : 0x21;
-	if (v4) {
-		memcpy(at, &from->in.sin_addr, 4);
-		memcpy(at + 4, &to->in.sin_addr, 4);
-		at += 8;
-	} else {
-		memcpy(at, ips, sizeof(ips));
-		at += sizeof(ips);
-	}
+	memcpy(at, v4 ? (const void *)short_ips : (const void *)ips, len);
+	at += len;
 	memcpy(at, ports, sizeof(ports));
 	at += sizeof(ports);
 	out[14] = 0;

@@ -164,6 +164,17 @@ describe("a backend with send_proxy", function()
             server.greetings[1])
     end)
 
+    it("has IPv4 clients of a listener for IPv6 and IPv4 be of IPv4", function()
+        local server, port = wanting(), h.free_port()
+        tidegate(([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { send_proxy = "v1", servers = { { "a", "${web}" } } })
+            tide.listen("*:%d", { route = web })
+        ]]):format(port), { web = server })
+        assert.equal(200, h.get(port, "/").status)
+        assert.matches(("^PROXY TCP4 127.0.0.1 127.0.0.1 %%d+ %d\r\n$"):format(port), server.greetings[1])
+    end)
+
     it("lets checks say that they are for nobody", function()
         for version, wanted in pairs { v1 = "PROXY UNKNOWN\r\n", v2 = SIGNATURE .. "\32\0\0\0" } do
             local server = wanting()

@@ -182,6 +182,26 @@ what_is_written_is_read(void **state)
 			}
 }
 
+/* As sockets tell that listen to both. */
+static void
+ipv4_mapped_to_ipv6_is_written_as_ipv4(void **state)
+{
+	static const char line[] = "PROXY TCP4 10.0.0.1 10.0.0.2 1234 80\r\n",
+	                  header[] = SIGNATURE "\x21\x11\0\x0c" V4;
+	char out[TG_PROXYPROTO_WRITE];
+	struct tg_addr from, to;
+	struct tg_str host;
+	uint16_t port;
+
+	assert_int_equal(tg_addr_parse(tg_str_of("10.0.0.1:1234"), false, &from, &host, &port), 0);
+	assert_int_equal(
+	    tg_addr_parse(tg_str_of("[::ffff:10.0.0.2]:80"), false, &to, &host, &port), 0);
+	assert_int_equal(tg_proxyproto_write(1, &from, &to, out), sizeof(line) - 1);
+	assert_memory_equal(out, line, sizeof(line) - 1);
+	assert_int_equal(tg_proxyproto_write(2, &from, &to, out), sizeof(header) - 1);
+	assert_memory_equal(out, header, sizeof(header) - 1);
+}
+
 static void
 a_checksum_is_checked(void **state)
 {
@@ -206,6 +226,7 @@ main(void)
 		cmocka_unit_test(a_header_says_for_whom),
 		cmocka_unit_test(a_line_that_does_not_end_is_malformed),
 		cmocka_unit_test(what_is_written_is_read),
+		cmocka_unit_test(ipv4_mapped_to_ipv6_is_written_as_ipv4),
 		cmocka_unit_test(a_checksum_is_checked),
 	};
 

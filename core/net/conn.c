@@ -198,9 +198,9 @@ tg_conn_gone(const struct tg_conn *conn)
 void
 tg_conn_write_failed(struct tg_conn *conn, int status)
 {
-	if (conn->ops->on_write_failed != NULL) {
-		conn->ops->on_write_failed(conn);
-	} else if (!conn->ended) {
+	if (conn->ops->on_write_failed != NULL && conn->ops->on_write_failed(conn))
+		return;
+	if (!conn->ended) {
 		tg_conn_end(conn, status);
 	} else if (!conn->broken) {
 		conn->broken = true;

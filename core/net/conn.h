@@ -37,9 +37,9 @@ struct tg_conn_ops {
 	/* Everything queued has been written. */
 	void (*on_drain)(struct tg_conn *conn);
 	/* A queued write failed while reading is paused. What the peer had sent before can still be
-	 * read, then comes on_end. NULL: it is not wanted, on_end comes at once. (Not paused, the
-	 * reader meets the failure by itself.) */
-	void (*on_write_failed)(struct tg_conn *conn);
+	 * read, then comes on_end. False, or NULL: it is not wanted, on_end comes at once. (Not
+	 * paused, the reader meets the failure by itself.) */
+	bool (*on_write_failed)(struct tg_conn *conn);
 	/* A client of TLS asks for a name (NULL: for none) that has no certificate: tg_tls_certified
 	 * gives the answer, from within or later. Comes once, before on_connect. */
 	void (*on_certificate)(struct tg_conn *conn, const char *name);

@@ -421,6 +421,19 @@ on_drain(struct tg_conn *conn)
 		go_on(client);
 }
 
+/* In a tunnel it may have said something before it went. */
+static bool
+on_write_failed(struct tg_conn *conn)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state != TG_CLIENT_BUSY || !client->req->tunnel)
+		return false;
+	tg_tunnel_client_deaf(client->req);
+	return true;
+}
+
 void
 tg_client_close(struct tg_client *client, bool reset)
 {
@@ -465,6 +478,7 @@ static const struct tg_conn_ops client_ops = {
 	.on_data = on_data,
 	.on_end = on_end,
 	.on_drain = on_drain,
+	.on_write_failed = on_write_failed,
 	.on_closed = on_closed,
 };
 

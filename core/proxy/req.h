@@ -94,6 +94,7 @@ struct tg_req {
 	bool keep_client;       /* the client's connection goes on after this */
 	bool head_sent;         /* of the final response, to the client */
 	bool tunnel;            /* the protocol was changed: bytes, whatever they mean (tunnel.h) */
+	bool deaf;              /* tunnel: the client takes nothing more */
 	uint8_t out_framing;    /* enum tg_framing, towards the client */
 	uint8_t interims;       /* 1xx heads relayed */
 	uint32_t interim_bytes; /* of these */

@@ -38,18 +38,32 @@ moved(struct tg_req *req)
 		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
 }
 
-/* Pass the ends on, each behind what came before it. */
+/* Pass the ends on, each behind what came before it. For who takes nothing more there is nothing to
+ * pass; what it had said before is still good. */
 static void
 pass_ends(struct tg_req *req)
 {
 	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
+	bool in_over = req->in_done && tg_conn_drained(server);
+	bool out_over = req->out_done && tg_conn_drained(client);
 
-	if (req->in_done && tg_conn_drained(server))
+	if (in_over && !req->up->write_dead)
 		tg_conn_shutdown(server);
-	if (req->out_done && tg_conn_drained(client))
+	if (out_over && !req->deaf)
 		tg_conn_shutdown(client);
-	if (req->in_done && req->out_done && tg_conn_drained(server) && tg_conn_drained(client))
+	if ((in_over || req->up->write_dead) && (out_over || req->deaf))
 		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+}
+
+/* Writing to one of them has failed. */
+static void
+lost(struct tg_req *req, bool *deaf, int err)
+{
+	*deaf = true;
+	if (err == UV_ENOMEM) /* it lacks bytes, and does not know */
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else
+		pass_ends(req);
 }
 
 int
@@ -79,11 +93,15 @@ size_t
 tg_tunnel_from_client(struct tg_req *req, const char *data, size_t len)
 {
 	struct tg_str bytes = { data, len };
+	int err;
 
 	req->view.bytes_in += (int64_t)len;
+	if (req->up->write_dead)
+		return len;
 	moved(req);
-	if (tg_conn_write(&req->up->conn, &bytes, 1) != 0)
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	err = tg_conn_write(&req->up->conn, &bytes, 1);
+	if (err != 0)
+		lost(req, &req->up->write_dead, err);
 	else if (!tg_conn_drained(&req->up->conn))
 		tg_conn_pause(&req->client->conn);
 	return len;
@@ -93,10 +111,14 @@ size_t
 tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len)
 {
 	struct tg_str bytes = { data, len };
+	int err;
 
+	if (req->deaf)
+		return len;
 	moved(req);
-	if (tg_relay_to_client(req, &bytes, 1) != 0)
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	err = tg_relay_to_client(req, &bytes, 1);
+	if (err != 0)
+		lost(req, &req->deaf, err);
 	else if (!tg_conn_drained(&req->client->conn))
 		tg_conn_pause(&req->up->conn);
 	return len;
@@ -107,9 +129,8 @@ tg_tunnel_client_ended(struct tg_req *req, int status)
 {
 	req->in_done = true;
 	if (status != 0)
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
-	else
-		pass_ends(req);
+		req->deaf = true;
+	tg_tunnel_drained(req); /* a write to it may have failed, and not drained */
 }
 
 void
@@ -117,9 +138,22 @@ tg_tunnel_server_ended(struct tg_req *req, int status)
 {
 	req->out_done = true;
 	if (status != 0)
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
-	else
-		pass_ends(req);
+		req->up->write_dead = true;
+	tg_tunnel_drained(req);
+}
+
+void
+tg_tunnel_client_deaf(struct tg_req *req)
+{
+	req->deaf = true;
+	tg_tunnel_drained(req);
+}
+
+void
+tg_tunnel_server_deaf(struct tg_req *req)
+{
+	req->up->write_dead = true;
+	tg_tunnel_drained(req);
 }
 
 void
@@ -128,9 +162,9 @@ tg_tunnel_drained(struct tg_req *req)
 	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
 	uint64_t serial = req->view.serial;
 
-	if (tg_conn_drained(client))
+	if (tg_conn_drained(client) || req->deaf)
 		tg_conn_resume(server);
-	if (tg_req_alive(req, serial) && tg_conn_drained(server))
+	if (tg_req_alive(req, serial) && (tg_conn_drained(server) || req->up->write_dead))
 		tg_conn_resume(client);
 	if (tg_req_alive(req, serial))
 		pass_ends(req);

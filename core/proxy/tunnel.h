@@ -2,6 +2,9 @@
  * connections are one tunnel: bytes both ways, with the same back-pressure as bodies, until both sides
  * have ended theirs or nothing came for the backend's `tunnel` timeout. The request lives as long, and
  * with it its place in limits, its generation and its line in the log.
+ *
+ * Who can no longer be written to may have said something before, which waits here or in the kernel: it is
+ * read to its end and passed on, as TCP would have done between the two.
  */
 #ifndef TG_PROXY_TUNNEL_H
 #define TG_PROXY_TUNNEL_H
@@ -25,6 +28,10 @@ size_t tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len);
 /* That side has ended (0) or is broken (negative). The request may have ended. */
 void tg_tunnel_client_ended(struct tg_req *req, int status);
 void tg_tunnel_server_ended(struct tg_req *req, int status);
+
+/* A queued write to that side has failed. The request may have ended. */
+void tg_tunnel_client_deaf(struct tg_req *req);
+void tg_tunnel_server_deaf(struct tg_req *req);
 
 /* All that was queued is written, to the client or to the server. The request may have ended. */
 void tg_tunnel_drained(struct tg_req *req);

@@ -195,19 +195,20 @@ on_drain(struct tg_conn *conn)
 }
 
 /* We or the client are slow, or a script waits: the server may have answered before it went. */
-static void
+static bool
 on_write_failed(struct tg_conn *conn)
 {
 	struct tg_upstream *up = tg_container_of(conn, struct tg_upstream, conn);
 
 	TG_CHECK(up, UPSTREAM_MAGIC);
 	up->write_dead = true;
-	if (up->req != NULL && up->req->tunnel)
-		tg_req_end(up->req, TG_END_TUNNEL_CLOSED);
-	else if (up->req != NULL)
-		tg_relay_resume_request(up->req);
-	else
+	if (up->req == NULL)
 		tg_upstream_close(up);
+	else if (up->req->tunnel)
+		tg_tunnel_server_deaf(up->req);
+	else
+		tg_relay_resume_request(up->req);
+	return true;
 }
 
 /* --- connecting --------------------------------------------------------------------------- */

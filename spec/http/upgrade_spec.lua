@@ -123,6 +123,59 @@ describe("a tunnel", function()
         h.wait_until(function() return server:open() == 0 end, "the server's connections stay open")
     end)
 
+    -- A server and a gate that are reached by UNIX sockets, where one can be told to take nothing more.
+    local function by_unix(handler)
+        local server = origin { unix = true, handler = function(conn, request)
+            if request.path == "/" then return conn:send "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" end
+            conn:send(AGREES .. "\r\n")
+            handler(conn)
+            conn:close()
+        end }
+        local gate = tidegate([[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${web}" } } })
+            tide.listen("${listen}", { route = web })
+            tide.listen("unix:${dir}/gate", { route = web })
+        ]], { web = server })
+        local client = open { path = h.dir() .. "/gate" }
+        -- What was sent before it the gate has met when it answers this.
+        return client, function() assert.equal(200, h.get(gate, "/").status) end, gate
+    end
+
+    it("still carries what a server says that takes nothing more", function()
+        local go
+        local client, settle, gate = by_unix(function(conn)
+            conn:deafen()
+            conn:send "ready"
+            h.wait_until(function() return go end, "nobody says: go")
+            conn:send "last words"
+        end)
+        assert.equal("ready", client:read(5))
+        client:send "ping"
+        settle()
+        client:send "ping"
+        settle()
+        go = true
+        assert.equal("last words", client:read_until_close())
+        ending(gate, "tunnel_closed")
+    end)
+
+    it("still carries what a client says that takes nothing more", function()
+        local go, got
+        local client, settle, gate = by_unix(function(conn)
+            h.wait_until(function() return go end, "nobody says: go")
+            conn:send "ping"
+            got = conn:read_until_close()
+        end)
+        client:deafen()
+        go = true
+        settle()
+        client:send "last words"
+        client:shutdown()
+        ending(gate, "tunnel_closed")
+        assert.equal("last words", got)
+    end)
+
     it("in which nothing happens for its time is closed, and one in which something does is not", function()
         local gate = tidegate { servers = { echo() },
             timeout = { tunnel = ("%dms"):format(400 * h.scale), server = "100ms" },

@@ -137,6 +137,9 @@ end
 -- End our side only.
 function M:shutdown() sys.shutdown(self.fd) end
 
+-- Take nothing more; who writes to a UNIX socket is told so (EPIPE).
+function M:deafen() sys.shutdown_reading(self.fd) end
+
 local function finish(self, how)
     if self.fd then how(self.fd) end
     self.fd = nil

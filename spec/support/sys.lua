@@ -182,6 +182,7 @@ function M.write(fd, data, from)
 end
 
 function M.shutdown(fd) C.shutdown(fd, 1) end
+function M.shutdown_reading(fd) C.shutdown(fd, 0) end
 function M.close(fd) C.close(fd) end
 
 -- Close so that the peer sees a reset.

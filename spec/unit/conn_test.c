@@ -99,11 +99,12 @@ on_closed(struct tg_conn *conn)
 	consumer.closes++;
 }
 
-static void
+static bool
 on_write_failed(struct tg_conn *conn)
 {
 	assert_false(conn->closing);
 	consumer.write_failures++;
+	return true;
 }
 
 static const struct tg_conn_ops ops = {

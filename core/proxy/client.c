@@ -331,7 +331,7 @@ on_timer(struct tg_timer *timer)
 	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
 	else if (req->tunnel)
-		tg_req_end(req, TG_END_TUNNEL_TIMEOUT);
+		tg_tunnel_look(req);
 	else if (client->half_closed && !req->head_sent)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)

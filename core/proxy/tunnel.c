@@ -27,16 +27,61 @@ tg_tunnel_agreed(const struct tg_req *req)
 	return false;
 }
 
+/* --- time --------------------------------------------------------------------------------- */
+
 static void
 moved(struct tg_req *req)
 {
+	req->client->pace.moved_at = tg_loop_now(req->engine->loop);
+}
+
+/* The shorter one; 0 is no limit. */
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a == 0 || (b > 0 && b < a) ? b : a;
+}
+
+/* For how long nothing may move. Who is alone now has no more time than anybody from whom the rest of a
+ * request, or an answer, is awaited: the other has done with this, and may never come back. */
+static int64_t
+patience_ms(const struct tg_req *req)
+{
 	int64_t ms = req->backend->options.tunnel_ms;
 
-	if (ms > 0)
-		tg_loop_timer_start(req->engine->loop, &req->client->timer, (uint64_t)ms);
-	else
-		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
+	if (req->out_done)
+		ms = sooner(ms, req->listener->options.client_ms);
+	if (req->in_done)
+		ms = sooner(ms, req->backend->options.server_ms);
+	return ms;
 }
+
+void
+tg_tunnel_look(struct tg_req *req)
+{
+	struct tg_pace *pace = &req->client->pace;
+	uint64_t now = tg_loop_now(req->engine->loop);
+	uint64_t untaken = tg_conn_untaken(&req->client->conn) + tg_conn_untaken(&req->up->conn);
+	int64_t ms = patience_ms(req), left;
+
+	if (untaken < pace->untaken) /* slow, but not still */
+		pace->moved_at = now;
+	pace->untaken = untaken;
+	if (ms == 0) {
+		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
+		return;
+	}
+	left = ms - (int64_t)(now - pace->moved_at);
+	if (left <= 0) {
+		tg_req_end(req, TG_END_TUNNEL_TIMEOUT);
+		return;
+	}
+	if (left > tg_pace_look_ms(ms))
+		left = tg_pace_look_ms(ms);
+	tg_loop_timer_start(req->engine->loop, &req->client->timer, (uint64_t)left);
+}
+
+/* --- ends --------------------------------------------------------------------------------- */
 
 /* Pass the ends on, each behind what came before it. For who takes nothing more there is nothing to
  * pass; what it had said before is still good. */
@@ -53,6 +98,8 @@ pass_ends(struct tg_req *req)
 		tg_conn_shutdown(client);
 	if ((in_over || req->up->write_dead) && (out_over || req->deaf))
 		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	else if (req->in_done || req->out_done)
+		tg_tunnel_look(req);
 }
 
 /* Writing to one of them has failed. */
@@ -80,6 +127,7 @@ tg_tunnel_start(struct tg_req *req)
 	req->step = tg_step_tunnel;
 	tg_upstream_watch(up);
 	moved(req);
+	tg_tunnel_look(req);
 	if (!up->conn.delivering)
 		tg_conn_resume(&up->conn);
 	if (tg_req_alive(req, serial) && !req->client->conn.delivering)
@@ -128,6 +176,7 @@ void
 tg_tunnel_client_ended(struct tg_req *req, int status)
 {
 	req->in_done = true;
+	moved(req);
 	if (status != 0)
 		req->deaf = true;
 	tg_tunnel_drained(req); /* a write to it may have failed, and not drained */
@@ -137,6 +186,7 @@ void
 tg_tunnel_server_ended(struct tg_req *req, int status)
 {
 	req->out_done = true;
+	moved(req);
 	if (status != 0)
 		req->up->write_dead = true;
 	tg_tunnel_drained(req);

@@ -1,6 +1,6 @@
 /* After a server has agreed to change the protocol (101, RFC 9110 §7.8; WebSocket: RFC 6455) the two
  * connections are one tunnel: bytes both ways, with the same back-pressure as bodies, until both sides
- * have ended theirs or nothing came for the backend's `tunnel` timeout. The request lives as long, and
+ * have ended theirs or nothing moved for the backend's `tunnel` timeout. The request lives as long, and
  * with it its place in limits, its generation and its line in the log.
  *
  * Who can no longer be written to may have said something before, which waits here or in the kernel: it is
@@ -35,5 +35,8 @@ void tg_tunnel_server_deaf(struct tg_req *req);
 
 /* All that was queued is written, to the client or to the server. The request may have ended. */
 void tg_tunnel_drained(struct tg_req *req);
+
+/* The timer: has anything moved, or been taken by its receiver, of late? The request may have ended. */
+void tg_tunnel_look(struct tg_req *req);
 
 #endif

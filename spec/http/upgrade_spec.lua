@@ -176,6 +176,49 @@ describe("a tunnel", function()
         assert.equal("last words", got)
     end)
 
+    it("that is slow, and moves, is not out of time", function()
+        local size = 8 * 1024 * 1024
+        local server = origin { handler = function(conn)
+            conn:send(AGREES .. "\r\n" .. ("x"):rep(size))
+            conn:close()
+        end }
+        local gate = tidegate { servers = { server }, timeout = { tunnel = ("%dms"):format(500 * h.scale) } }
+        local client = raw(gate, { receive_buffer = 4096 })
+        client:send(ASKS .. "\r\n")
+        client:read_until "\r\n\r\n"
+        local received = 0
+        for _ = 1, 20 do -- so little that the gate can write nothing
+            received = received + #client:read_some(4096)
+            h.settles(function() end, 0.1 * h.scale)
+        end
+        assert.equal(size, received + #client:read_until_close())
+        client:close()
+        ending(gate, "tunnel_closed")
+    end)
+
+    it("of which one side has gone gives the other only the usual time", function()
+        local over
+        local server = origin { handler = function(conn, request)
+            conn:send(AGREES .. "\r\n")
+            if request.path == "/stay" then h.wait_until(function() return over end, "the end") end
+            conn:close()
+        end }
+        local time = ("%dms"):format(300 * h.scale)
+        for _, options in ipairs {
+            { servers = { server }, listen = { timeout = { client = time } } },
+            { servers = { server }, timeout = { server = time } },
+        } do
+            local gate = tidegate(options)
+            local client = raw(gate)
+            client:send((ASKS .. "\r\n"):gsub("/chat", options.timeout and "/stay" or "/chat"))
+            client:read_until "\r\n\r\n"
+            if options.timeout then client:shutdown() end
+            assert.equal("", client:read_until_close()) -- and it stays
+            ending(gate, "tunnel_timeout")
+        end
+        over = true
+    end)
+
     it("in which nothing happens for its time is closed, and one in which something does is not", function()
         local gate = tidegate { servers = { echo() },
             timeout = { tunnel = ("%dms"):format(400 * h.scale), server = "100ms" },

@@ -113,13 +113,26 @@ read_proxied(struct tg_client *client, const char *data, size_t len)
 /* The length of empty lines before another request: some clients send one behind a body (RFC 9112 §2.2).
  * They are no request, and nobody is given more time for them. */
 static size_t
-empty_lines(const char *data, size_t len)
+empty_lines(struct tg_client *client, const char *data, size_t len)
 {
 	size_t at = 0;
 
-	while (at + 1 < len && data[at] == '\r' && data[at + 1] == '\n')
-		at += 2;
+	while (at < len && data[at] == (client->half_line ? '\n' : '\r')) {
+		client->half_line = !client->half_line;
+		at++;
+	}
 	return at;
+}
+
+/* The request's reader has to judge what begins with half an empty line. */
+static void
+give_half_line(struct tg_client *client)
+{
+	size_t used;
+
+	if (client->half_line)
+		(void)!tg_http1_head(&client->req->in_codec, "\r", 1, &used);
+	client->half_line = false;
 }
 
 /* Let the request take what it wants of the bytes; 0: nothing now. */
@@ -133,7 +146,7 @@ consume(struct tg_client *client, char *data, size_t len)
 	if (client->state == TG_CLIENT_SECURING)
 		return 0; /* it is not ours */
 	if (client->state == TG_CLIENT_IDLE) {
-		size_t empty = client->fresh ? 0 : empty_lines(data, len);
+		size_t empty = client->fresh ? 0 : empty_lines(client, data, len);
 
 		if (empty > 0)
 			return empty;
@@ -148,6 +161,7 @@ consume(struct tg_client *client, char *data, size_t len)
 		client->state = TG_CLIENT_BUSY;
 		client->fresh = false;
 		client->progress = 0;
+		give_half_line(client);
 		start_timer(client, req->listener->options.head_ms);
 	}
 	if (client->state != TG_CLIENT_BUSY) { /* closing: whatever comes is thrown away */
@@ -515,6 +529,7 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	client->fresh = true;
 	client->accepted = tg_loop_now(engine->loop);
 	client->half_closed = false;
+	client->half_line = false;
 	client->clean = false;
 	client->taking = false;
 	client->shaking = false;

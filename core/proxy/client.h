@@ -46,6 +46,7 @@ struct tg_client {
 	uint8_t state;       /* enum tg_client_state */
 	bool fresh;          /* no request yet: an end now is not worth a word */
 	bool half_closed;    /* the client ended its side; a quick answer may still go out */
+	bool half_line;      /* IDLE: the CR of an empty line came, not yet its LF */
 	bool clean;          /* FLUSH: nothing more is expected from the client */
 	bool taking;         /* the timer is about its taking the answer */
 	bool shaking;        /* one of engine->handshakes is its */

@@ -171,6 +171,21 @@ describe("keep-alive", function()
         assert.equal(2, gate:stats().requests.total)
     end)
 
+    it("nor are they in pieces; but what begins with a half of one is a bad request", function()
+        local gate = tidegate { servers = { origin {} } }
+        for rest, status in pairs { ["\n" .. request_text {}] = 200, [request_text {}] = 400, ["\r\n"] = 400 } do
+            local client = raw(gate)
+            client:send(request_text {})
+            assert.equal(200, client:read_response().status)
+            local before = gate:stats().requests.total
+            client:send "\r\n\r"
+            assert.equal(200, h.get(gate, "/").status) -- when this is answered they were seen
+            assert.equal(before + 1, gate:stats().requests.total)
+            client:send(rest)
+            assert.equal(status, client:read_response().status)
+        end
+    end)
+
     it("an HTTP/1.0 client need not send a Host", function()
         local server = origin {}
         local gate = tidegate { servers = { server } }

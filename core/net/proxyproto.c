@@ -271,17 +271,29 @@ read_2(struct tg_str bytes, struct tg_proxyproto *out)
 	return (int)(HEAD_2 + len);
 }
 
-int
-tg_proxyproto_read(struct tg_str bytes, struct tg_proxyproto *out)
+static int
+read_any(struct tg_str bytes, struct tg_proxyproto *out)
 {
 	size_t len = bytes.len;
 
-	*out = (struct tg_proxyproto){ .local = false };
 	if (len > 0 && memcmp(bytes.ptr, "PROXY ", len < 6 ? len : 6) == 0)
 		return len < 6 ? 0 : read_1(bytes, out);
 	if (memcmp(bytes.ptr, signature, len < sizeof(signature) ? len : sizeof(signature)) == 0)
 		return len < sizeof(signature) ? 0 : read_2(bytes, out);
 	return TG_PROXYPROTO_MALFORMED;
+}
+
+int
+tg_proxyproto_read(struct tg_str bytes, struct tg_proxyproto *out)
+{
+	static const struct tg_proxyproto nothing = { .local = false };
+	int len;
+
+	*out = nothing;
+	len = read_any(bytes, out);
+	if (len <= 0)
+		*out = nothing;
+	return len;
 }
 
 /* --- writing ------------------------------------------------------------------------------ */

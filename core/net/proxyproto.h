@@ -30,7 +30,7 @@ struct tg_proxyproto {
 };
 
 /* Read the header at the start of `bytes`: its length; 0 when more is needed; MALFORMED, also for one
- * longer than MAX. */
+ * longer than MAX. But for a whole one *out says nothing. */
 TG_MUST_USE int tg_proxyproto_read(struct tg_str bytes, struct tg_proxyproto *out);
 
 /* Write a header for a connection of a client `from`, that came to us at `to`. One of them unknown (len

@@ -94,6 +94,22 @@ describe("a listener with proxy_protocol", function()
         end)
     end
 
+    it("believes nothing of a malformed one, for logs neither", function()
+        local file = h.dir() .. "/log"
+        local gate = tidegate(([[
+            local tide = require "tidegate"
+            tide.log { to = "file:%s", format = function(req)
+                return req.end_name .. " " .. req.client .. " " .. req.scheme .. " " .. tostring(req.proxy.authority)
+            end }
+            tide.listen("${listen}", { proxy_protocol = true, route = function() end })
+        ]]):format(file))
+        local client = raw(gate)
+        client:send(v2(tlv(2, "shop.example") .. tlv(0x20, "\1\0\0\0\0") .. tlv(3, "\0\0\0\0")))
+        assert.equal("", client:read_until_close())
+        h.wait_until(function() return h.read(file) ~= "" end, "a line")
+        assert.equal("proxy_header 127.0.0.1 http nil\n", h.read(file))
+    end)
+
     it("does not wait for it for ever", function()
         local gate = teller("true", 'timeout = { head = "200ms" },')
         local client = raw(gate)

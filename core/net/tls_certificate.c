@@ -168,7 +168,7 @@ tg_tls_has_key(struct tg_str text)
 {
 	static const char mark[] = "PRIVATE KEY-----";
 
-	return memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
+	return text.ptr != NULL && memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
 }
 
 static bool

@@ -135,7 +135,7 @@ has_certificate(struct tg_str text)
 {
 	static const char mark[] = "CERTIFICATE-----";
 
-	return memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
+	return text.ptr != NULL && memmem(text.ptr, text.len, mark, sizeof(mark) - 1) != NULL;
 }
 
 /* Where the key is when nobody says: in the same file, or beside it. */
@@ -201,7 +201,7 @@ attach_ocsp(
     struct tg_tls_loader *loader, struct pair *pair, const struct tg_tls_certificate *certificate)
 {
 	char problem[TEXT_MAX];
-	struct tg_str text;
+	struct tg_str text = { NULL, 0 };
 
 	if (!pair->ocsp_asked &&
 	    (!beside(pair->cert, ".ocsp", pair->ocsp) ||

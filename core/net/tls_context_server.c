@@ -99,6 +99,39 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ciph
 	return tg_tls_ring_use(context->ring, name, iv, cipher, mac, encrypt != 0);
 }
 
+/* The name in a client's first message, from its bytes (RFC 6066 §3), because OpenSSL has not read it yet when
+ * it decrypts the ticket; ptr NULL: none. */
+static struct tg_str
+asked_name(SSL *ssl)
+{
+	struct tg_str none = { NULL, 0 };
+	const unsigned char *bytes;
+	size_t len, name;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &len) != 1 || len < 5 ||
+	    bytes[2] != TLSEXT_NAMETYPE_host_name)
+		return none;
+	name = (size_t)bytes[3] << 8 | bytes[4];
+	return name <= len - 5 ? (struct tg_str){ (const char *)bytes + 5, name } : none;
+}
+
+/* Before TLS 1.3 a session belongs to the name that it was made for (RFC 6066 §3); a ticket of another
+ * name leads to a full handshake. */
+static SSL_TICKET_RETURN
+on_ticket_read(SSL *ssl, SSL_SESSION *session, const unsigned char *key, size_t len,
+    SSL_TICKET_STATUS status, void *arg)
+{
+	(void)key;
+	(void)len;
+	(void)arg;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (SSL_version(ssl) < TLS1_3_VERSION &&
+	    !tg_str_ieq(asked_name(ssl), tg_str_of(SSL_SESSION_get0_hostname(session))))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* Any certificate is taken; what is wrong with it is kept as the result of the verification. */
 static int
 take_any(int good, X509_STORE_CTX *store)
@@ -158,6 +191,7 @@ set_sessions(struct tg_tls_loader *loader, struct tg_tls_context *context,
 		return options->cache > 0 || SSL_CTX_set_num_tickets(ctx, 0) == 1;
 	}
 	return load_tickets(loader, context, options) &&
+	    SSL_CTX_set_session_ticket_cb(ctx, NULL, on_ticket_read, NULL) == 1 &&
 	    SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) == 1;
 }
 

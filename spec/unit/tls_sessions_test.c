@@ -209,6 +209,25 @@ test_a_session_is_not_resumed_where_clients_are_looked_at_otherwise(void **state
 }
 
 static void
+test_a_ticket_is_not_taken_under_another_name(void **state)
+{
+	static const char *const names[] = { "b.example.com", NULL, "WWW.example.com",
+		"www.example.com" };
+	struct tg_tls_options options = options_of(TG_TLS_SERVER);
+	struct tg_tls_context *context;
+
+	options.cache = 0;
+	context = listener(&options, 1, one);
+	for (int i = 0; i < 4; i++) {
+		SSL_SESSION *session = session_of(context, TLS1_2_VERSION);
+
+		assert_int_equal(resumes(context, session, TLS1_2_VERSION, names[i]), i >= 2);
+		SSL_SESSION_free(session);
+	}
+	tg_tls_context_put(context);
+}
+
+static void
 test_the_cache_serves_who_takes_no_tickets(void **state)
 {
 	struct tg_tls_options options = options_of(TG_TLS_SERVER);
@@ -287,6 +306,7 @@ main(void)
 		cmocka_unit_test(test_machines_share_keys_from_files),
 		cmocka_unit_test(
 		    test_a_session_is_not_resumed_where_clients_are_looked_at_otherwise),
+		cmocka_unit_test(test_a_ticket_is_not_taken_under_another_name),
 		cmocka_unit_test(test_the_cache_serves_who_takes_no_tickets),
 		cmocka_unit_test(test_backends_resume_the_sessions_of_each_server),
 	};

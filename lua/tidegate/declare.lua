@@ -378,13 +378,13 @@ end
 -- Whose word is taken for whom they come: true for everybody's, or a list of networks.
 local function declare_proxies(listener, given, fail)
     if given == nil or given == false then return end
-    local list = given == true and { "all" } or given
-    if type(list) ~= "table" or #list == 0 then
-        fail('option "proxy_protocol" must be true or a list of networks, not %s', options.describe(given))
+    local list, wrong, what = options.list(given == true and { "all" } or given)
+    if not list or #list == 0 then
+        fail('option "proxy_protocol" must be true or a list of networks, not %s',
+            wrong and what or options.describe(given))
         return
     end
-    for i = 1, table.maxn(list) do
-        local network = list[i]
+    for _, network in ipairs(list) do
         if type(network) ~= "string" or C.tg_ffi_is_network(network, #network) == 0 then
             fail('option "proxy_protocol": %s is no network like "10.0.0.0/8", "2001:db8::/32", an address or "unix"',
                 options.describe(network))

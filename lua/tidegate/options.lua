@@ -78,6 +78,9 @@ function types.list(value)
     return value
 end
 
+--- The value, if it is a list; else nil and what is wrong with it.
+M.list = types.list
+
 -- A policy: a name, { name, options… } or, unless the entry says `functions = false`, a function.
 -- The result is always a table: what to use first, then its options.
 function types.policy(value, entry)

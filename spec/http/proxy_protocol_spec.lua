@@ -127,7 +127,8 @@ describe("a listener with proxy_protocol", function()
     end)
 
     it("refuses what is no network", function()
-        for _, list in ipairs { '{ "10.0.0.1/8" }', '{ "example.com" }', "{}", '"all"', "{ 10 }", '{ nil, "::1" }' } do
+        for _, list in ipairs { '{ "10.0.0.1/8" }', '{ "example.com" }', "{}", '"all"', "{ 10 }", '{ nil, "::1" }',
+            '{ "10.0.0.0/8", except = "10.0.0.1" }' } do
             local file = h.write("bad.lua", ([[
                 require("tidegate").listen("127.0.0.1:80", { proxy_protocol = %s, route = function() end })
             ]]):format(list))

@@ -1,6 +1,6 @@
 -- tls: TLS above a connection of a spec (stream.lua), by OpenSSL, with every byte in the spec's hand: it can
 -- be sent in pieces, not at all, or end without a word.
---     local client = h.secure(gate, { name = "shop.example", ca = ca.ca })
+--     local client = h.secure(gate, { name = "shop.example", ca = ca.cert })
 --     local server = h.origin { greeting = h.secured { "cert.pem", "key.pem" } }
 -- A connection so made has all that stream.lua has, and how it ends is told apart: "closed" (the peer said
 -- so, by a close_notify), "cut" (it did not), "reset", or what OpenSSL calls the failure.

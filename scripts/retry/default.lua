@@ -2,11 +2,11 @@
 -- Nothing is repeated unless that is safe (RFC 9110 section 9.2.2), and at most `retries` times.
 -- A refused or failed connection answers at once, so its server is asked again at once, which
 -- keeps a sticky client where its session is; the last retry, or the first after the server was
--- found down, goes to another. A server that let the connection time out, closed it without an
--- answer, or was found down meanwhile has shown what it is worth: the next try goes elsewhere. A
--- silent server gets one request off its hands once, so that one that hangs costs a timeout and no
--- failure; if the other is silent too, the request itself takes long, and asking them all would
--- multiply its cost. A malformed answer (502) is final.
+-- found down, goes to another. A server that let the connection time out, failed in its TLS
+-- handshake, closed without an answer, or was found down meanwhile has shown what it is worth: the
+-- next try goes elsewhere. A silent server gets one request off its hands once, so that one that
+-- hangs costs a timeout and no failure; if the other is silent too, the request itself takes long,
+-- and asking them all would multiply its cost. A malformed answer (502) is final.
 local M = {}
 
 M.options = {
@@ -20,6 +20,7 @@ local FAILURES = { -- all others are final
     connect_refused = SAME,
     connect_failed = SAME,
     connect_timeout = OTHER,
+    connect_tls = OTHER,
     server_closed = OTHER,
     server_down = OTHER,
     server_timeout = ONCE,

@@ -42,6 +42,10 @@ describe("retry/default", function()
         assert.equal("redispatch", policy()(nil, failed "connect_timeout"))
     end)
 
+    it("leaves a server at once that failed in its TLS handshake", function()
+        assert.equal("redispatch, redispatch, redispatch, give up", course(policy(), "connect_tls"))
+    end)
+
     it("takes a request elsewhere that was closed without an answer", function()
         assert.equal("redispatch", policy()(nil, failed("server_closed", { sent = true })))
     end)
@@ -51,8 +55,8 @@ describe("retry/default", function()
     end)
 
     it("never repeats what is not safe to repeat", function()
-        for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "server_closed",
-            "server_down", "server_timeout" } do
+        for _, kind in ipairs { "connect_refused", "connect_failed", "connect_timeout", "connect_tls",
+            "server_closed", "server_down", "server_timeout" } do
             assert.equal("give up", policy()(nil, failed(kind, { safe = false, sent = true })))
         end
     end)

@@ -31,6 +31,7 @@ return {
     routed = gate.routed,
     apache = require("apache").new,
     haproxy = require("haproxy").new,
+    nginx = require("nginx").new,
     syslog = require("syslog").new,
     code = gate.code,
     command = gate.command,

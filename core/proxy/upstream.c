@@ -98,6 +98,18 @@ has_other(const struct tg_upstream *up)
 	return false;
 }
 
+/* The handshake has failed, or what came later: with TLS 1.3 a server that does not like our certificate says
+ * so when we have sent the request already. Each request that finds it so would say the same. */
+static void
+tell_tls_failure(struct tg_upstream *up)
+{
+	const struct tg_req *req = up->req;
+
+	if (tg_server_may_tell(up->server, tg_loop_now(up->engine->loop)))
+		tg_log(TG_LOG_WARNING, "backend %s: server %s: TLS: %s", req->backend->name.ptr,
+		    up->server->name.ptr, tg_tls_failure(&up->conn));
+}
+
 /* --- the response ------------------------------------------------------------------------- */
 
 /* Bytes of a response head; 0: all was used. */
@@ -164,6 +176,8 @@ on_end(struct tg_conn *conn, int status)
 	struct tg_req *req = up->req;
 
 	TG_CHECK(up, UPSTREAM_MAGIC);
+	if (req != NULL && status == UV_EPROTO && tg_conn_secure(conn))
+		tell_tls_failure(up);
 	if (req == NULL)
 		tg_upstream_close(up);
 	else if (req->tunnel)
@@ -233,17 +247,6 @@ secure(struct tg_upstream *up)
 		return err;
 	ssl = tg_tls_context_connect(up->tls, up->server->identity.ptr, up->server->address.ptr);
 	return ssl != NULL ? tg_tls_start(&up->conn, ssl) : UV_ENOMEM;
-}
-
-/* The handshake has failed. Each request that finds it so would say the same. */
-static void
-tell_tls_failure(struct tg_upstream *up)
-{
-	const struct tg_req *req = up->req;
-
-	if (tg_server_may_tell(up->server, tg_loop_now(up->engine->loop)))
-		tg_log(TG_LOG_WARNING, "backend %s: server %s: TLS: %s", req->backend->name.ptr,
-		    up->server->name.ptr, tg_tls_failure(&up->conn));
 }
 
 static void

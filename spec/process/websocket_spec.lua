@@ -2,9 +2,15 @@
 local h = require "harness"
 
 local SERVER = [[
+const fs = require('fs')
 const { WebSocketServer } = require('ws')
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: true })
-server.on('listening', () => console.log('port ' + server.address().port))
+const [cert, key] = process.argv.slice(2)
+const web = cert
+    ? require('https').createServer({ cert: fs.readFileSync(cert), key: fs.readFileSync(key) })
+    : require('http').createServer()
+const server = new WebSocketServer({ server: web, perMessageDeflate: true })
+web.on('request', (_, answer) => answer.writeHead(426).end())
+web.listen(0, '127.0.0.1', () => console.log('port ' + web.address().port))
 server.on('connection', (socket, request) => {
     socket.send('path ' + request.url + ' via ' + request.headers.via)
     socket.on('message', (data, binary) => {
@@ -56,8 +62,9 @@ local function node(file, ...)
     return h.process { "env", "NODE_PATH=/usr/share/nodejs", "node", file, ... }
 end
 
-local function start_server()
-    local server = node(h.write("server.js", SERVER))
+-- With a certificate: one that speaks TLS.
+local function start_server(pair)
+    local server = node(h.write("server.js", SERVER), unpack(pair or {}))
     h.wait_until(function() return server.stdout:match "port %d+" or server:ended() end, "the WebSocket server")
     return "127.0.0.1:" .. assert(server.stdout:match "port (%d+)", server.stderr)
 end
@@ -74,6 +81,17 @@ describe("a WebSocket", function()
             assert.equal("all well\n", client.stdout)
         end
         gate:wait_stats(function(stats) return stats.endings.tunnel_closed == 8 and stats.requests.active == 0 end)
+    end)
+
+    it("goes through TLS on both sides", function()
+        local ca = h.authority()
+        local pair = ca:issue { "127.0.0.1" }
+        local gate = h.tidegate { servers = { start_server(pair) }, tls = { ca = ca.cert }, listen = { tls = pair } }
+        local client = h.process { "env", "NODE_PATH=/usr/share/nodejs", "NODE_EXTRA_CA_CERTS=" .. ca.cert, "node",
+            h.write("client.js", CLIENT), ("wss://%s/chat?room=1"):format(gate.address), "plain" }
+        assert.equal(0, client:wait(60), client.stdout .. client.stderr)
+        assert.equal("all well\n", client.stdout)
+        gate:wait_stats(function(stats) return stats.endings.tunnel_closed == 1 end)
     end)
 
     it("that the listener does not allow is refused by the server, in HTTP", function()

@@ -122,6 +122,18 @@ describe("a server that cannot be trusted", function()
         assert.equal(0, server.requests)
     end)
 
+    it("because it does not trust us is told in the log, in both versions", function()
+        local ca = h.authority()
+        for _, version in ipairs { "1.2", "1.3" } do
+            local pair = ca:issue { "shop.example" }
+            local server = origin { greeting = h.secured { pair[1], pair[2], ca = ca.cert, version = version } }
+            local gate = h.tidegate { servers = { server }, tls = { ca = ca.cert, sni = "shop.example" } }
+            assert.is_true(get(gate, "/").status >= 502)
+            gate:wait_log "backend web: server a: TLS: .*alert"
+            assert.equal(0, server.requests)
+        end
+    end)
+
     it("is used all the same with verify = false, which is told loudly", function()
         local server = secured_origin(h.authority(), "shop.example")
         local gate = h.tidegate { servers = { server }, tls = { verify = false, sni = "x.example" } }

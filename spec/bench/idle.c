@@ -1,6 +1,6 @@
 /* idle: clients that ask once and then stay connected in silence.
  *
- *     idle PORT COUNT
+ *     idle PORT COUNT [tls]
  *
  * Opens COUNT connections to 127.0.0.1:PORT, one after the other; each sends one GET
  * and reads the whole answer (so a proxy has made, used and should have given back
@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,17 +41,25 @@ answer_length(const char *text)
 	return (size_t)(end + 4 - text) + strtoul(length + 17, NULL, 10);
 }
 
+static SSL_CTX *ctx; /* NULL: without TLS */
+
 static bool
-ask(int fd)
+ask(int fd, SSL *ssl)
 {
 	char text[8192];
 	size_t len = 0;
 	size_t whole = 0;
+	int size = sizeof request - 1;
 
-	if (write(fd, request, sizeof request - 1) != (ssize_t)(sizeof request - 1))
+	if (ssl != NULL && (SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1))
+		return false;
+	if ((ssl != NULL ? SSL_write(ssl, request, size) : (int)write(fd, request, (size_t)size)) !=
+	    size)
 		return false;
 	do {
-		ssize_t got = read(fd, text + len, sizeof text - 1 - len);
+		size_t room = sizeof text - 1 - len;
+		int got = ssl != NULL ? SSL_read(ssl, text + len, (int)room)
+		                      : (int)read(fd, text + len, room);
 
 		if (got <= 0)
 			return false;
@@ -61,18 +70,22 @@ ask(int fd)
 	return strncmp(text, "HTTP/1.1 200", 12) == 0;
 }
 
-/* A connection that has had its answer, or -1. */
+/* A connection that has had its answer, or -1. Its TLS is forgotten: nothing more is said. */
 static int
 client_open(const struct sockaddr_in *addr)
 {
 	struct timeval patience = { .tv_sec = 5 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	SSL *ssl = ctx != NULL ? SSL_new(ctx) : NULL;
+	bool good;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 && ask(fd))
+	good = connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 && ask(fd, ssl);
+	SSL_free(ssl);
+	if (good)
 		return fd;
 	close(fd);
 	return -1;
@@ -105,10 +118,12 @@ main(int argc, char **argv)
 	int count, *fds;
 	int open_count = 0, failed = 0, alive = 0;
 
-	if (argc != 3 || atoi(argv[1]) <= 0 || atoi(argv[2]) <= 0) {
-		fprintf(stderr, "usage: idle PORT COUNT\n");
+	if (argc < 3 || argc > 4 || atoi(argv[1]) <= 0 || atoi(argv[2]) <= 0) {
+		fprintf(stderr, "usage: idle PORT COUNT [tls]\n");
 		return 2;
 	}
+	if (argc == 4)
+		ctx = SSL_CTX_new(TLS_client_method());
 	addr.sin_port = htons((uint16_t)atoi(argv[1]));
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	count = atoi(argv[2]);

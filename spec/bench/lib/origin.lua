@@ -1,6 +1,6 @@
 -- The servers behind every proxy: one nginx, one worker, two ports, answers from memory.
--- A workload may add locations (`origin = "location /64k { … }"`) or have the origin
--- close after each answer (`origin_closes = true`), which ends keep-alive on the server
+-- A workload may add locations (`origin = "location /64k { … }"`) or a file (`file = { name =, size = }`), or have the
+-- origin close after each answer (`origin_closes = true`), which ends keep-alive on the server
 -- side for all proxies in the same way, whatever their options are called.
 local nginx = require "nginx"
 local process = require "process"
@@ -20,8 +20,10 @@ local SERVER = [[
 function M.start(dir, clients, workload)
     local ports = { process.free_port(), process.free_port() }
     local body = ("0123456789"):rep(10)
+    local file = workload.file
+    if file then process.spit(dir .. "/" .. file.name, ("x"):rep(file.size)) end
     local http = SERVER:format(ports[1], ports[2], workload.origin_closes and "keepalive_timeout 0;" or "",
-        body, workload.origin or "")
+        body, file and ("location = /%s { root .; }"):format(file.name) or workload.origin or "")
     local child = process.start(nginx.command(dir, clients, http), dir .. "/log")
     local ready = process.await(child, 5, function() return process.listens(ports[2]) end)
     if not ready then error("the origin did not start: " .. process.output(child), 0) end

@@ -6,7 +6,8 @@
 --     heap      optional: (site) → bytes in use on its heap, or nil
 --
 -- A site is one running peer: dir, port (where it listens), origins (two server ports),
--- workload, bench; and once started, child.
+-- workload, bench; certificate ({ file, key, file with both }) where the workload has `tls`; and once
+-- started, child.
 local process = require "process"
 
 local M = {}
@@ -19,6 +20,33 @@ function M.all()
     return peers
 end
 
+-- Those that can do what the workload wants, whose name is then a row.
+local SECURED = { nginx = true, haproxy = true, tidegate = true }
+
+function M.of(bench, workload)
+    if not workload.tls then return bench.peers end
+    local list = {}
+    for _, peer in ipairs(bench.peers) do
+        if SECURED[peer.name] then list[#list + 1] = peer end
+    end
+    return list
+end
+
+local CERTIFICATE = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 30 -subj /CN=localhost"
+    .. " -out '%s' -keyout '%s' 2>/dev/null && cat '%s' '%s' > '%s'"
+
+-- One for all peers of a run.
+local function certificate(bench)
+    if not bench.certificate then
+        local at = bench.temporary .. "/certificate."
+        local made = { at .. "crt", at .. "key", at .. "pem" }
+        local command = CERTIFICATE:format(made[1], made[2], made[1], made[2], made[3])
+        assert(os.execute(command) == 0, "openssl makes no certificate")
+        bench.certificate = made
+    end
+    return bench.certificate
+end
+
 --- A running site, or nil and why not; `true` as third result if that is a failure and
 --- not just something that is not installed.
 function M.start(peer, bench, workload, origin)
@@ -28,6 +56,7 @@ function M.start(peer, bench, workload, origin)
     local site = {
         peer = peer, bench = bench, workload = workload, origins = origin.ports,
         port = process.free_port(), dir = bench.directory(workload.name .. "." .. peer.name),
+        certificate = workload.tls and certificate(bench),
     }
     site.child = process.start(peer.command(site), site.dir .. "/log")
     if process.await(site.child, 5, function() return process.listens(site.port) end) then return site end
@@ -40,7 +69,7 @@ end
 --- The rows, and the notes on those that have none.
 function M.one_by_one(bench, workload, origin, measure)
     local rows, notes = {}, {}
-    for _, peer in ipairs(bench.peers) do
+    for _, peer in ipairs(M.of(bench, workload)) do
         local site, why, failed = M.start(peer, bench, workload, origin)
         if site then
             rows[#rows + 1], why = measure(site)

@@ -2,7 +2,8 @@
 -- load at a time, in an order that rotates each round: what else the machine does meanwhile
 -- is shared out among them. Each figure is the median of its rounds.
 --
--- What a workload may say: path ("/"), clients (64), headers, wrk_script.
+-- What a workload may say: path ("/"), clients (64), headers, wrk_script; tls = true: clients come by TLS;
+-- load = function(site, seconds) → argv: another client than wrk, which ends its output as lib/wrk.lua does.
 local cjson = require "cjson"
 local peers = require "peers"
 local process = require "process"
@@ -17,6 +18,7 @@ local COLUMNS = {
     { key = "total", title = "**total µs per request**", digits = 1 },
     { key = "vs_relay", title = "÷ relay", digits = 2 },
     { key = "vs_nginx", title = "÷ nginx", digits = 2 },
+    { key = "vs_haproxy", title = "÷ haproxy", digits = 2 },
     { key = "spread", title = "spread %", digits = 0 },
     { key = "rate", title = "requests/s", digits = 0 },
     { key = "p50", title = "p50 µs", digits = 0 },
@@ -33,9 +35,14 @@ local function wrk(site, seconds)
         argv[#argv + 1] = "-H"
         argv[#argv + 1] = header
     end
-    argv[#argv + 1] = ("http://127.0.0.1:%d%s"):format(site.port, w.path or "/")
+    argv[#argv + 1] = ("%s://127.0.0.1:%d%s"):format(w.tls and "https" or "http", site.port, w.path or "/")
+    return argv
+end
 
-    local text, why = process.run(argv, site.dir .. "/wrk.log", seconds + 20)
+-- So many seconds of clients: what they counted, or nil and what went wrong.
+local function load(site, seconds)
+    local argv = (site.workload.load or wrk)(site, seconds)
+    local text, why = process.run(argv, site.dir .. "/clients.log", seconds + 20)
     local result = text and text:match("RESULT (%b{})")
     if not process.alive(site.child) then return nil, "died under load: " .. process.last_line(site.child) end
     if not result then return nil, "could not be measured: " .. (why or text:gsub("%s+$", "")) end
@@ -47,28 +54,28 @@ end
 --- Let the proxy reach its steady state, pools filled and traces compiled: true, or nil
 --- and what went wrong.
 function M.warm_up(site)
-    local load, why = wrk(site, 1)
-    return load and true, why
+    local counted, why = load(site, 1)
+    return counted and true, why
 end
 
 local function measure(site, seconds)
     local before = process.cost(site.child)
-    local load, why = wrk(site, seconds)
-    if not load then return nil, why end
+    local counted, why = load(site, seconds)
+    if not counted then return nil, why end
     local after = process.cost(site.child)
 
-    local total = (after.total - before.total) / load.requests / 1000
+    local total = (after.total - before.total) / counted.requests / 1000
     local user, system = after.user - before.user, after.system - before.system
     local share = user + system > 0 and user / (user + system) or 0
     return {
         user = total * share,
         system = total * (1 - share),
         total = total,
-        rate = load.requests / load.seconds,
-        p50 = load.p50,
-        p99 = load.p99,
+        rate = counted.requests / counted.seconds,
+        p50 = counted.p50,
+        p99 = counted.p99,
         resident = process.resident_kb(site.child),
-        errors = load.errors,
+        errors = counted.errors,
     }
 end
 
@@ -94,7 +101,7 @@ end
 
 local function start_all(bench, workload, origin, notes)
     local sites = {}
-    for _, peer in ipairs(bench.peers) do
+    for _, peer in ipairs(peers.of(bench, workload)) do
         local site, why, failed = peers.start(peer, bench, workload, origin)
         if site then
             site.rounds = {}
@@ -132,6 +139,7 @@ function M.run(bench, workload, origin)
     end
     compare(rows, "relay", "vs_relay")
     compare(rows, "nginx", "vs_nginx")
+    compare(rows, "haproxy", "vs_haproxy")
     return { columns = COLUMNS, rows = rows, notes = notes }
 end
 

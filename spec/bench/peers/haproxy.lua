@@ -13,7 +13,7 @@ defaults
     timeout http-keep-alive 1h
     http-reuse always
 frontend gate
-    bind 127.0.0.1:%d backlog 4096
+    bind 127.0.0.1:%d backlog 4096 %s
     default_backend web
 backend web
     balance roundrobin
@@ -23,11 +23,14 @@ backend web
     server b 127.0.0.1:%d
 %s]]
 
+local TLS = "ssl crt %s ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256"
+
 return {
     name = "haproxy",
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
-        local config = CONFIG:format(site.bench.most_clients + 128, site.port, site.origins[1], site.origins[2],
+        local config = CONFIG:format(site.bench.most_clients + 128, site.port,
+            site.certificate and TLS:format(site.certificate[3]) or "", site.origins[1], site.origins[2],
             site.workload.haproxy or "")
         -- Only with a master process (-W, in the foreground) can it be reloaded.
         local how = site.workload.reloads and "-W" or "-db"

@@ -12,7 +12,7 @@ local HTTP = [[
         keepalive_timeout 1h;
     }
     server {
-        listen 127.0.0.1:%d backlog=4096;
+        listen 127.0.0.1:%d backlog=4096 %s;
         location / {
             proxy_pass http://web;
             proxy_http_version 1.1;
@@ -22,11 +22,17 @@ local HTTP = [[
     }
 ]]
 
+local function tls(certificate)
+    return ("ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;"
+        .. " ssl_certificate %s; ssl_certificate_key %s"):format(certificate[1], certificate[2])
+end
+
 return {
     name = "nginx",
     missing = function(bench) return bench.not_in_path "nginx" end,
     command = function(site)
-        local http = HTTP:format(site.origins[1], site.origins[2], site.port, site.workload.nginx or "")
+        local http = HTTP:format(site.origins[1], site.origins[2], site.port,
+            site.certificate and tls(site.certificate) or "", site.workload.nginx or "")
         return nginx.command(site.dir, site.bench.most_clients, http)
     end,
     reload = function(site) process.signal(site.child, "SIGHUP") end,

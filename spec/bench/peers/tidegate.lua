@@ -20,6 +20,7 @@ tide.listen("127.0.0.1:%d", {
         if req.path:sub(1, 5) == "/api/" then return api end
         return web
     end,
+    %s
 })
 ]]
 
@@ -46,7 +47,8 @@ return {
     end,
     command = function(site)
         local config = CONFIG:format(control(site), site.origins[1], site.origins[2],
-            site.workload.tidegate or "", site.port)
+            site.workload.tidegate or "", site.port,
+            site.certificate and ("tls = { %q, %q }"):format(site.certificate[1], site.certificate[2]) or "")
         local file = process.spit(site.dir .. "/gate.lua", config)
         return { site.bench.tidegate, "run", file, "--workers", tostring(site.workload.workers or 1) }
     end,

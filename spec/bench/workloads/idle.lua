@@ -1,4 +1,5 @@
--- idle: what a client costs that asked once and now says nothing. Each proxy runs alone.
+-- idle: what a client costs that asked once and now says nothing. Each proxy runs alone. By TLS it is
+-- tls-idle, of the same code.
 local peers = require "peers"
 local process = require "process"
 local rounds = require "rounds"
@@ -25,7 +26,8 @@ local function measure(site, count)
     local heap_before = heap(site)
 
     local program = site.bench.build "idle"
-    local clients = process.start({ program, tostring(site.port), tostring(count) }, site.dir .. "/clients.log", true)
+    local clients = process.start({ program, tostring(site.port), tostring(count), site.workload.tls and "tls" },
+        site.dir .. "/idle.log", true)
     local open, failed
     local ready = process.await(clients, 120, function()
         open, failed = process.output(clients):match("ready (%d+) (%d+)\n")
@@ -49,10 +51,11 @@ local function measure(site, count)
 end
 
 local function run(bench, workload, origin)
+    local count = workload.count or bench.idle
     local rows, notes = peers.one_by_one(bench, workload, origin, function(site)
-        return measure(site, bench.idle)
+        return measure(site, count)
     end)
-    local how = ("%d clients, one request each; before: after a second of load from 64 others"):format(bench.idle)
+    local how = ("%d clients, one request each; before: after a second of load from 64 others"):format(count)
     return { columns = COLUMNS, rows = rows, notes = notes, how = how }
 end
 

@@ -1,0 +1,9 @@
+-- tls-full: what a connection by TLS costs with a full handshake each, and one request.
+return {
+    title = "16 clients by TLS, connections with a full handshake each and one request of 100 bytes",
+    tls = true,
+    load = function(site, seconds)
+        return { site.bench.build "shake", tostring(site.port), "16", tostring(seconds), "full" }
+    end,
+    run = require("rounds").run,
+}

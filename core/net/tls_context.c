@@ -19,6 +19,9 @@ static const char intermediate_ciphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+/* Theirs, too, where OpenSSL would begin with 256 bits. */
+static const char default_ciphersuites[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char default_groups[] = "X25519:P-256:P-384";
 
 static int context_index; /* of SSL_CTX's extra data; constant after: */
@@ -170,7 +173,8 @@ set_ciphers(struct tg_tls_loader *loader, SSL_CTX *ctx, const struct tg_tls_opti
 		SSL_CTX_set_dh_auto(ctx, 1);
 	return set_list(loader, ctx, "ciphers", options->ciphers, intermediate_ciphers,
 	           SSL_CTX_set_cipher_list) &&
-	    set_list(loader, ctx, "ciphersuites", options->ciphersuites, NULL, set_ciphersuites) &&
+	    set_list(loader, ctx, "ciphersuites", options->ciphersuites, default_ciphersuites,
+	        set_ciphersuites) &&
 	    set_list(loader, ctx, "groups", options->groups, default_groups, set_groups);
 }
 

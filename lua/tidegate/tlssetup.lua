@@ -28,7 +28,7 @@ end
 M.listen = common {
     ocsp = { "string" },
     profile = { "string", default = "intermediate", values = { "intermediate", "modern" } },
-    prefer_server = { "boolean", default = false },
+    prefer_server = { "boolean", default = true },
     strict = { "boolean", default = false },
     certificate = { "function" },
     client = { "table" },

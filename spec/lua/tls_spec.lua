@@ -43,7 +43,7 @@ describe("tls of a listener", function()
     it("has defaults that need only a certificate", function()
         local tls, gate = tls_of(listen '{ "a.pem" }')
         assert.same({
-            "a.pem - -", kind = 0, min_version = 12, prefer = 0, warn_days = 14, verify = 0, depth = -1,
+            "a.pem - -", kind = 0, min_version = 12, prefer = 1, warn_days = 14, verify = 0, depth = -1,
             has_certificate = 0, strict = 0, tickets = 1, cache = 10000, lifetime_s = 3600, rotate_s = 3600,
             alpn = "\8http/1.1", ticket_files = {}, where = 'gate.lua:2: listener "127.0.0.1:443": tls',
         }, tls)
@@ -62,12 +62,12 @@ describe("tls of a listener", function()
 
     it("takes all options", function()
         local tls, gate = tls_of(listen [[{ "a.pem", min_version = "1.3", ciphers = "A:B", ciphersuites = "C",
-            groups = "D", alpn = { "h2", "x" }, warn_days = 30, prefer_server = true, strict = true,
+            groups = "D", alpn = { "h2", "x" }, warn_days = 30, prefer_server = false, strict = true,
             certificate = function(name) end,
             client = { verify = "optional", ca = "ca.pem", crl = "crl.pem", depth = 3 },
             session = { tickets = { "new.key", "old.key" }, cache = 5, lifetime = "2h", rotate = "30m" } }]])
         assert.same({
-            "a.pem - -", kind = 0, min_version = 13, prefer = 1, warn_days = 30, verify = 2, depth = 3,
+            "a.pem - -", kind = 0, min_version = 13, prefer = 0, warn_days = 30, verify = 2, depth = 3,
             has_certificate = 1, strict = 1, tickets = 1, cache = 5, lifetime_s = 7200, rotate_s = 1800,
             alpn = "\2h2\1x", ciphers = "A:B", ciphersuites = "C", groups = "D", ca = "ca.pem", crl = "crl.pem",
             ticket_files = { "new.key", "old.key" }, where = tls.where,

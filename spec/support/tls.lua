@@ -47,6 +47,8 @@ int SSL_set_session(SSL *, SSL_SESSION *);
 SSL_SESSION *SSL_get1_session(SSL *);
 void SSL_SESSION_free(SSL_SESSION *);
 const char *SSL_get_version(const SSL *);
+const void *SSL_get_current_cipher(const SSL *);
+const char *SSL_CIPHER_get_name(const void *);
 const char *SSL_get_servername(const SSL *, int);
 X509 *SSL_get1_peer_certificate(const SSL *);
 void X509_free(X509 *);
@@ -215,6 +217,8 @@ end
 -- ---- facts ---------------------------------------------------------------------------------
 
 function M:version() return ffi.string(S.SSL_get_version(self.ssl)) end
+
+function M:cipher() return ffi.string(S.SSL_CIPHER_get_name(S.SSL_get_current_cipher(self.ssl))) end
 
 function M:reused() return S.SSL_session_reused(self.ssl) == 1 end
 

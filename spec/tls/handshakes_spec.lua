@@ -154,6 +154,25 @@ describe("a handshake", function()
         is_served(assert(secure(gate)))
     end)
 
+    it("agrees on our ciphers, in our order, but on ChaCha20 where the client likes that best", function()
+        local gate = secured_gate()
+        local aes128, aes256, chacha = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-ECDSA-CHACHA20-POLY1305"
+        local function agreed(options) return assert(secure(gate, options)):cipher() end
+        local function suites(...)
+            return { version = "1.3", suites = table.concat({ ... }, ":") }
+        end
+        local function ciphers(...)
+            return { version = "1.2", ciphers = table.concat({ ... }, ":") }
+        end
+        assert.equal(aes128, agreed(ciphers(aes256, chacha, aes128)))
+        assert.equal(chacha, agreed(ciphers(chacha, aes256, aes128)))
+        aes128, aes256, chacha = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"
+        assert.equal(aes128, agreed(suites(aes256, chacha, aes128)))
+        assert.equal(chacha, agreed(suites(chacha, aes256, aes128)))
+        assert.equal(aes256, agreed(suites(aes256)))
+    end)
+
     it("agrees on HTTP/1.1 by ALPN, and ends where there is nothing in common", function()
         local gate = secured_gate()
         local client = assert(secure(gate, { alpn = "\2h9\8http/1.1" }))

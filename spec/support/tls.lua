@@ -20,6 +20,7 @@ SSL_CTX *SSL_CTX_new(const void *);
 void SSL_CTX_free(SSL_CTX *);
 long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
 uint64_t SSL_CTX_set_options(SSL_CTX *, uint64_t);
+int SSL_CTX_set_num_tickets(SSL_CTX *, size_t);
 int SSL_CTX_set_cipher_list(SSL_CTX *, const char *);
 int SSL_CTX_set_ciphersuites(SSL_CTX *, const char *);
 int SSL_CTX_use_certificate_chain_file(SSL_CTX *, const char *);
@@ -68,7 +69,7 @@ local S = ffi.load "libssl.so.3"
 local X = ffi.load "libcrypto.so.3"
 
 local VERSIONS = { ["1.0"] = 0x301, ["1.1"] = 0x302, ["1.2"] = 0x303, ["1.3"] = 0x304 }
-local SET_MIN, SET_MAX, SET_NAME, BIO_SET_EOF_RETURN = 123, 124, 55, 130
+local SET_MIN, SET_MAX, SET_NAME, SET_CACHE_MODE, BIO_SET_EOF_RETURN = 123, 124, 55, 44, 130
 local NO_TICKET = 0x4000
 local WANT_READ, ZERO_RETURN = 2, 6
 local ROOM = 64 * 1024
@@ -87,7 +88,7 @@ local function must(ok, what)
     end
 end
 
--- By { cert, key, ca =, version =, min =, ciphers =, suites =, tickets = }.
+-- By { cert, key, ca =, version =, min =, ciphers =, suites =, tickets =, resume = false (no session is kept) }.
 local function context_of(options)
     local ctx = ffi.gc(S.SSL_CTX_new(S.TLS_method()), S.SSL_CTX_free)
     local min, max = options.min or options.version, options.version
@@ -95,6 +96,11 @@ local function context_of(options)
     if max then S.SSL_CTX_ctrl(ctx, SET_MAX, VERSIONS[max], nil) end
     if options.ciphers then must(S.SSL_CTX_set_cipher_list(ctx, options.ciphers), "ciphers") end
     if options.suites then must(S.SSL_CTX_set_ciphersuites(ctx, options.suites), "suites") end
+    if options.resume == false then
+        S.SSL_CTX_ctrl(ctx, SET_CACHE_MODE, 0, nil)
+        S.SSL_CTX_set_num_tickets(ctx, 0)
+        S.SSL_CTX_set_options(ctx, NO_TICKET)
+    end
     if options.tickets == false then S.SSL_CTX_set_options(ctx, NO_TICKET) end
     if options[1] then
         must(S.SSL_CTX_use_certificate_chain_file(ctx, options[1]), options[1])
@@ -298,13 +304,14 @@ function M.connect(to, options)
 end
 
 -- The option `greeting` of an origin that speaks TLS. Options: those of a context; before(conn), which reads
--- what comes before TLS; on_shaken(conn).
+-- what comes before TLS; on_wrapped(conn), before the handshake; on_shaken(conn).
 function M.greeting(options)
     options.server = true
     options.context = context_of(options)
     return function(conn)
         if options.before then options.before(conn) end
         wrap(conn, options)
+        if options.on_wrapped then options.on_wrapped(conn) end
         local ok = conn:handshake()
         if ok and options.on_shaken then options.on_shaken(conn) end
     end

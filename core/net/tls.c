@@ -400,8 +400,7 @@ encrypt(struct tg_tls *tls, const char *from, size_t len)
 {
 	size_t written;
 
-	return len == 0 ||
-	    (SSL_write_ex(tls->ssl, from, len, &written) == 1 && written == len);
+	return len == 0 || (SSL_write_ex(tls->ssl, from, len, &written) == 1 && written == len);
 }
 
 /* Small parts become one record, a long one is not copied. */

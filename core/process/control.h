@@ -84,7 +84,6 @@ int tg_control_check(struct tg_control_options *options, bool trial);
 /* Stop: let requests end (or end them at once), then leave tg_control_run. */
 void tg_control_stop(struct tg_control *control, bool at_once);
 
-/* Start the logger, the workers and the guard. They have the credentials of the caller. */
 /* How long a process with these options may take to stop, ms. */
 static inline uint64_t
 tg_patience(const struct tg_process_options *options)
@@ -94,6 +93,7 @@ tg_patience(const struct tg_process_options *options)
 	return (uint64_t)(grace > tunnels ? grace : tunnels);
 }
 
+/* Start the logger, the workers and the guard. They have the credentials of the caller. */
 void tg_control_start_threads(struct tg_control *control, uint64_t grace_ms);
 
 /* Where the control socket is when nobody says; static memory. */

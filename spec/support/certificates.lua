@@ -59,7 +59,8 @@ local count = 0
 function M.new(name)
     count = count + 1
     local self = setmetatable({ dir = files.mkdir("ca" .. count), issued = 0 }, M)
-    self.config = files.write(self.dir .. "/ca.conf", (CONFIG:gsub("dir = %.", "dir = " .. self.dir):gsub("%%s", name or "The CA of this spec")))
+    local config = CONFIG:gsub("dir = %.", "dir = " .. self.dir):gsub("%%s", name or "The CA of this spec")
+    self.config = files.write(self.dir .. "/ca.conf", config)
     files.write(self.dir .. "/index.txt", "")
     files.write(self.dir .. "/serial", "1000\n")
     self.key = make_key(self.dir .. "/ca.key", "ec")

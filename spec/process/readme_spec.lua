@@ -34,6 +34,30 @@ local function check(name, text)
     assert.equal(0, run.status)
 end
 
+local folders = 0
+
+-- The files that the pages name are made up: there is one certificate, and a folder with it.
+local function with_files(code)
+    if not code:find "tls%s*=" then return code end
+    local ca = h.authority()
+    local made = ca:issue { "example.com", name = "site" }
+    folders = folders + 1
+    local folder = h.mkdir("folder" .. folders)
+    h.write(("folder%d/site.pem"):format(folders), h.read(made.pem))
+    local ocsp = ca:ocsp(made)
+    local text = code:gsub('"[^"\n]-([%w%-]+)%.(%l+)"', function(name, kind)
+        if kind == "crt" then return ("%q"):format(made.cert) end
+        if kind == "key" then return ("%q"):format(made.key) end
+        if kind == "ocsp" then return ("%q"):format(ocsp) end
+        if kind == "pem" then return ("%q"):format(name:find "ca$" and ca.cert or made.pem) end
+        return nil
+    end)
+    for _, name in ipairs { "certificates", "others" } do
+        text = text:gsub(('"%s"'):format(name), ("%q"):format(folder))
+    end
+    return text
+end
+
 describe("README.md", function()
     it("names commands that this spec knows, and no others", function()
         local known = {
@@ -97,6 +121,7 @@ describe("README.md", function()
         for _, page in ipairs(PAGES) do
             for i, code in ipairs(blocks(h.read(page), "lua")) do
                 if code:find "tide%.listen" then
+                    code = with_files(code)
                     check(("block%d.lua"):format(i), code)
                     count = count + 1
                 end

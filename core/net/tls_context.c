@@ -24,23 +24,13 @@ static const char default_ciphersuites[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char default_groups[] = "X25519:P-256:P-384";
 
-static int context_index; /* of SSL_CTX's extra data; constant after: */
+static int context_index; /* of SSL's extra data; constant after: */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The last reference to the SSL_CTX has gone, and with it that to us. */
 static void
-on_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+free_context(struct tg_tls_context *context)
 {
-	struct tg_tls_context *context = ptr;
-
-	(void)parent;
-	(void)data;
-	(void)index;
-	(void)argl;
-	(void)argp;
-	if (context == NULL)
-		return;
-	TG_CHECK(context, CONTEXT_MAGIC);
+	SSL_CTX_free(context->ctx);
 	tg_tls_names_fini(&context->names);
 	if (context->ring != NULL)
 		tg_tls_ring_put(context->ring);
@@ -52,24 +42,11 @@ on_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl, voi
 	free(context);
 }
 
-static void
-make_index(void)
-{
-	context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_free);
-	tg_assert(context_index >= 0);
-}
-
-struct tg_tls_context *
-tg_tls_context_of(const SSL_CTX *ctx)
-{
-	return SSL_CTX_get_ex_data(ctx, context_index);
-}
-
 struct tg_tls_context *
 tg_tls_context_get(struct tg_tls_context *context)
 {
 	TG_CHECK(context, CONTEXT_MAGIC);
-	SSL_CTX_up_ref(context->ctx);
+	atomic_fetch_add(&context->refs, 1);
 	return context;
 }
 
@@ -77,7 +54,50 @@ void
 tg_tls_context_put(struct tg_tls_context *context)
 {
 	TG_CHECK(context, CONTEXT_MAGIC);
-	SSL_CTX_free(context->ctx);
+	if (atomic_fetch_sub(&context->refs, 1) == 1)
+		free_context(context);
+}
+
+/* --- its connections ------------------------------------------------------------------------ */
+
+/* The SSL is freed, and with it its reference. */
+static void
+on_ssl_freed(void *ssl, void *ptr, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+{
+	(void)ssl;
+	(void)data;
+	(void)index;
+	(void)argl;
+	(void)argp;
+	if (ptr != NULL)
+		tg_tls_context_put(ptr);
+}
+
+static void
+make_index(void)
+{
+	context_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_ssl_freed);
+	tg_assert(context_index >= 0);
+}
+
+struct tg_tls_context *
+tg_tls_context_of(const SSL *ssl)
+{
+	return SSL_get_ex_data(ssl, context_index);
+}
+
+SSL *
+tg_tls_context_open(struct tg_tls_context *context)
+{
+	SSL *ssl = SSL_new(context->ctx);
+
+	if (ssl == NULL)
+		return NULL;
+	if (SSL_set_ex_data(ssl, context_index, tg_tls_context_get(context)) == 1)
+		return ssl;
+	tg_tls_context_put(context);
+	SSL_free(ssl);
+	return NULL;
 }
 
 /* --- what both kinds have ------------------------------------------------------------------ */
@@ -290,6 +310,7 @@ begin(const struct tg_tls_options *options)
 	if (context == NULL)
 		return NULL;
 	context->magic = CONTEXT_MAGIC;
+	atomic_init(&context->refs, 1);
 	context->kind = (enum tg_tls_kind)options->kind;
 	context->verify = (enum tg_tls_verify)options->verify;
 	context->warn_days = options->warn_days;
@@ -298,12 +319,8 @@ begin(const struct tg_tls_options *options)
 	context->name = copy_of(options->name);
 	context->ctx =
 	    SSL_CTX_new(options->kind == TG_TLS_SERVER ? TLS_server_method() : TLS_client_method());
-	if (context->ctx == NULL ||
-	    SSL_CTX_set_ex_data(context->ctx, context_index, context) != 1) {
-		SSL_CTX_free(context->ctx);
-		free(context->alpn);
-		free(context->name);
-		free(context);
+	if (context->ctx == NULL) {
+		free_context(context);
 		return NULL;
 	}
 	return context;
@@ -331,7 +348,7 @@ tg_tls_context_new(struct tg_tls_loader *loader, const struct tg_tls_options *op
 	}
 	if (loader->error[0] == '\0')
 		tg_tls_load_fail(loader, "out of memory");
-	SSL_CTX_free(context->ctx);
+	tg_tls_context_put(context);
 	return NULL;
 }
 

@@ -4,7 +4,8 @@
  *
  * Built on the control thread while a configuration loads; constant from then on but for what OpenSSL
  * and we lock (sessions, keys of tickets); shared by all threads. Counted: it lives as long as somebody
- * holds it or an SSL of it, because the count is that of OpenSSL's SSL_CTX, which holds the rest.
+ * holds it or an SSL of it. The count is ours, not that of OpenSSL's SSL_CTX, so that the thread sanitizer
+ * sees it.
  */
 #ifndef TG_NET_TLS_CONTEXT_H
 #define TG_NET_TLS_CONTEXT_H

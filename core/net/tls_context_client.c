@@ -58,7 +58,7 @@ tg_tls_context_connect(struct tg_tls_context *context, const char *host, const c
 {
 	const char *name = context->name != NULL ? context->name : host;
 	bool verify = context->verify != TG_TLS_VERIFY_NONE;
-	SSL *ssl = SSL_new(context->ctx);
+	SSL *ssl = tg_tls_context_open(context);
 
 	if (ssl == NULL)
 		return NULL;

@@ -2,13 +2,16 @@
 #ifndef TG_NET_TLS_CONTEXT_PRIVATE_H
 #define TG_NET_TLS_CONTEXT_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "net/tls_context.h"
 #include "net/tls_names.h"
 #include "net/tls_sessions.h"
 
 struct tg_tls_context {
 	uint32_t magic;
-	SSL_CTX *ctx; /* not counted: this belongs to it */
+	atomic_uint refs; /* any thread */
+	SSL_CTX *ctx;     /* counted */
 	enum tg_tls_kind kind;
 	enum tg_tls_verify verify;
 	int warn_days;
@@ -27,7 +30,9 @@ struct tg_tls_context {
 	struct tg_tls_sessions *sessions;
 };
 
-struct tg_tls_context *tg_tls_context_of(const SSL_CTX *ctx);
+/* A connection, which holds its context; NULL: out of memory. And back again. */
+TG_MUST_USE SSL *tg_tls_context_open(struct tg_tls_context *context);
+struct tg_tls_context *tg_tls_context_of(const SSL *ssl);
 
 /* What is a server's, or a client's, only. False: loader->error; empty: out of memory. */
 TG_MUST_USE bool tg_tls_context_serve(struct tg_tls_loader *loader, struct tg_tls_context *context,

@@ -94,7 +94,7 @@ static int
 on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
     EVP_MAC_CTX *mac, int encrypt)
 {
-	const struct tg_tls_context *context = tg_tls_context_of(SSL_get_SSL_CTX(ssl));
+	const struct tg_tls_context *context = tg_tls_context_of(ssl);
 
 	return tg_tls_ring_use(context->ring, name, iv, cipher, mac, encrypt != 0);
 }
@@ -270,7 +270,7 @@ tg_tls_context_serve(struct tg_tls_loader *loader, struct tg_tls_context *contex
 SSL *
 tg_tls_context_accept(struct tg_tls_context *context)
 {
-	SSL *ssl = SSL_new(context->ctx);
+	SSL *ssl = tg_tls_context_open(context);
 
 	if (ssl != NULL)
 		SSL_set_accept_state(ssl);

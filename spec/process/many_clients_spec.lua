@@ -19,7 +19,8 @@ local PATIENCE = 60 * h.scale
 -- A program of spec/bench, started; its standard input is open.
 local function bench(name, ...)
     local program = h.dir() .. "/" .. name
-    local compiled = h.run({ "cc", "-std=c11", "-O2", "-o", program, ("spec/bench/%s.c"):format(name) }, PATIENCE)
+    local compiled = h.run({ "cc", "-std=c11", "-O2", "-o", program, ("spec/bench/%s.c"):format(name),
+        "-lssl", "-lcrypto", "-lpthread" }, PATIENCE)
     assert(compiled.status == 0, compiled.stderr)
     return h.process { program, stdin = true, ... }
 end

@@ -265,8 +265,12 @@ tg_tls_certified(struct tg_conn *conn, const struct tg_tls_certificate *certific
 	if (tls == NULL || tls->asked != ASKED)
 		return;
 	tls->asked = ANSWERED;
-	if (certificate != NULL && !tg_tls_certificate_use(tls->ssl, certificate))
-		tls->write_error = UV_ENOMEM; /* the handshake finds it */
+	if (certificate != NULL) {
+		SSL_certs_clear(
+		    tls->ssl); /* or the default, if its key is of another kind, stays */
+		if (!tg_tls_certificate_use(tls->ssl, certificate))
+			tls->write_error = UV_ENOMEM; /* the handshake finds it */
+	}
 	tg_loop_defer(conn->loop, &tls->later);
 }
 

@@ -18,11 +18,15 @@ end
 
 local function now() return tonumber(C.tg_ffi_now()) end
 
-local function parse(listener, cert, key)
+local function parse(listener, cert, key, seconds)
     local label = ("certificate of listener %q"):format(listener.address)
     if type(cert) ~= "string" or key ~= nil and type(key) ~= "string" then
         error(("%s returned %s and %s; it must return a certificate and its key, texts in PEM, or nil")
             :format(label, options.describe(cert), options.describe(key)), 0)
+    end
+    if seconds ~= nil and not (type(seconds) == "number" and seconds >= 0) then
+        error(("%s: the third result must be the number of seconds it is good for, not %s")
+            :format(label, options.describe(seconds)), 0)
     end
     local parsed = C.tg_ffi_certificate_new(engine.vm, cert, #cert, key, key and #key or 0)
     if parsed == nil then error(("%s: %s"):format(label, ffi.string(C.tg_ffi_tls_error(engine.vm))), 0) end
@@ -45,7 +49,7 @@ function M.find(listener, sni)
     if entry and now() < entry.ends then return entry.certificate end
     local cert, key, seconds = listener.certificate(name)
     if not cert then return nil end
-    local parsed = parse(listener, cert, key)
+    local parsed = parse(listener, cert, key, seconds)
     keep(listener, name or "", { certificate = parsed, ends = now() + 1000 * (seconds or SECONDS) })
     return parsed
 end

@@ -52,6 +52,124 @@ describe("certificates by name", function()
     end)
 end)
 
+-- A gate whose certificates but the first are found by a function, which notes each name that it is asked for.
+local function gate_that_looks_up(first, body)
+    local file = h.write("asked.txt", "")
+    local gate = h.tidegate {
+        servers = { origin { body = "ok" } },
+        listen = { tls = { first[1], first[2], certificate = code(([[function(name)
+            local file = io.open(%q, "a")
+            file:write(tostring(name), "\n")
+            file:close()
+            local function read(path)
+                local pem = io.open(path)
+                local text = pem:read "*a"
+                pem:close()
+                return text
+            end
+            %s
+        end]]):format(file, body)) } },
+    }
+    return gate, function() return (h.read(file):gsub("\n", " ")) end
+end
+
+describe("a certificate that a function finds", function()
+    local function found(made, seconds)
+        return ("tide.sleep(0.05) return read %q, read %q, %s"):format(made[1], made[2], seconds or "nil")
+    end
+
+    it("is waited for, shown, and kept for the next who asks", function()
+        local ca = h.authority()
+        local made = ca:issue { "late.example" }
+        local gate, asked = gate_that_looks_up(ca:issue { "first.example" }, found(made))
+        for _, version in ipairs { "1.3", "1.2", "1.3" } do
+            is_served(assert(secure(gate, { version = version, name = "late.example", ca = ca.cert })))
+        end
+        is_served(assert(secure(gate, { name = "first.example", ca = ca.cert })))
+        assert.equal("late.example ", asked())
+    end)
+
+    it("is kept no longer than it says", function()
+        local ca = h.authority()
+        local gate, asked = gate_that_looks_up(ca:issue { "first.example" }, found(ca:issue { "late.example" }, 0))
+        for _ = 1, 2 do is_served(assert(secure(gate, { name = "LATE.example", ca = ca.cert }))) end
+        assert.equal("late.example late.example ", asked())
+    end)
+
+    it("is shown alone, whatever other kind of key the first one has", function()
+        local ca = h.authority()
+        for _, keys in ipairs { { "rsa", "ec" }, { "ec", "rsa" } } do
+            local made = ca:issue { "late.example", key = keys[2] }
+            local gate = gate_that_looks_up(ca:issue { "first.example", key = keys[1] }, found(made))
+            for _, first in ipairs { "RSA-PSS+SHA256:ECDSA+SHA256", "ECDSA+SHA256:RSA-PSS+SHA256" } do
+                local client = h.process { "openssl", "s_client", "-sigalgs", first, "-servername", "late.example",
+                    "-connect", gate.address, stdin = true }
+                h.wait_until(function() return client.stdout:find("Verify return code", 1, true) end, "the handshake")
+                client:close_input()
+                client:wait()
+                assert.matches("subject=CN = late.example", client.stdout, 1, true)
+            end
+        end
+    end)
+
+    it("may be none: then it is the first, and so it is where the function fails", function()
+        local ca = h.authority()
+        local gate = gate_that_looks_up(ca:issue { "first.example" }, [[
+            if name == "none.example" then return nil end
+            if name == "bad.example" then return "rubbish", "rubbish" end
+            if name == "time.example" then return "rubbish", "rubbish", "long" end
+            error "no luck"]])
+        for _, name in ipairs { "none.example", "bad.example", "time.example", "other.example" } do
+            local client = h.process { "openssl", "s_client", "-servername", name, "-connect", gate.address,
+                stdin = true }
+            h.wait_until(function() return client.stdout:find("Verify return code", 1, true) end, "the handshake")
+            client:close_input()
+            client:wait()
+            assert.matches("subject=CN = first.example", client.stdout, 1, true)
+        end
+        gate:wait_log "script error in certificate %(.-gate%d+.lua:%d+%): .-there is no certificate in it"
+        gate:wait_log 'the third result must be the number of seconds it is good for, not "long"'
+        gate:wait_log "script error in certificate .-no luck"
+    end)
+
+    it("is not looked for by what is no name of a host", function()
+        local ca = h.authority()
+        local gate, asked = gate_that_looks_up(ca:issue { "first.example" }, "return nil")
+        for _, name in ipairs { "../../etc/passwd", "a b", "a/b", ("x"):rep(254), "-a" } do
+            local client = secure(gate, { name = name, verify = false })
+            if client then client:close() end
+        end
+        assert.equal("", asked())
+    end)
+
+    it("is not waited for any more when the client goes, or its time is over", function()
+        local ca = h.authority()
+        local file = h.write("asked.txt", "")
+        local first = ca:issue { "first.example" }
+        local gate = h.tidegate {
+            servers = { origin { body = "ok" } }, workers = 1,
+            listen = { timeout = { handshake = "300ms" }, tls = { first[1], first[2],
+                certificate = code(([[function()
+                    local file = io.open(%q, "a")
+                    file:write "asked\n"
+                    file:close()
+                    tide.sleep "1h"
+                end]]):format(file)) } },
+        }
+        local clients = {}
+        for i = 1, 3 do
+            clients[i] = h.process { "openssl", "s_client", "-servername", "late.example", "-connect", gate.address,
+                stdin = true }
+        end
+        h.wait_until(function() return select(2, h.read(file):gsub("asked", "")) == 3 end, "the function")
+        clients[1]:kill "KILL"
+        gate:wait_stats(function(stats)
+            return stats.endings.tls_handshake == 3 and stats.connections.active == 0
+        end, "the end of their time")
+        is_served(assert(secure(gate, { name = "first.example", ca = ca.cert })))
+    end)
+end)
+
 describe("a certificate that is renewed", function()
     it("is what new connections get after a reload, while old ones go on, on every worker", function()
         local ca, other = h.authority(), h.authority "Other CA"

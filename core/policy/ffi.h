@@ -45,11 +45,13 @@ enum tg_wait { /* what a coroutine that has yielded waits for */
 	TG_WAIT_NONE,
 	TG_WAIT_SLEEP,   /* wait_ms */
 	TG_WAIT_CONNECT, /* sock, data = address, wait_ms = timeout */
-	TG_WAIT_SEND,    /* sock, data */
-	TG_WAIT_BYTES,   /* sock, count: exactly that many */
-	TG_WAIT_LINE,    /* sock, count: up to LF; the result is without CRLF or LF. Over `count`
+	TG_WAIT_SECURE, /* sock, peer_backend, peer_server: TLS from here on, as with that server. When it
+	                    fails, the result is the reason */
+	TG_WAIT_SEND,  /* sock, data */
+	TG_WAIT_BYTES, /* sock, count: exactly that many */
+	TG_WAIT_LINE,  /* sock, count: up to LF; the result is without CRLF or LF. Over `count`
 	                    bytes (0: any number): TOO_LARGE */
-	TG_WAIT_ALL,     /* sock, count: until the peer closes, or `count` bytes (0: any number) */
+	TG_WAIT_ALL,   /* sock, count: until the peer closes, or `count` bytes (0: any number) */
 };
 
 struct tg_call {
@@ -76,6 +78,7 @@ struct tg_call {
 	/* Lua to C, valid when the hook yields. */
 	int32_t wait; /* enum tg_wait */
 	int32_t sock;
+	int32_t peer_backend, peer_server;
 	int64_t wait_ms; /* SLEEP: how long; else the time limit, 0: none */
 	int64_t count;
 	struct tg_str data; /* must stay alive (on the coroutine's stack) until resumed */

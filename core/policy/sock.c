@@ -4,6 +4,7 @@
 
 #include "net/conn.h"
 #include "net/resolve.h"
+#include "net/tls.h"
 
 enum {
 	SOCK_MAGIC = 0x50c4,
@@ -337,10 +338,12 @@ on_closed(struct tg_conn *conn)
 
 /* --- connecting --------------------------------------------------------------------------- */
 
+/* It is there; and again, when its TLS is. */
 static void
 on_connect(struct tg_conn *conn, int status)
 {
 	struct tg_sock *sock = tg_container_of(conn, struct tg_sock, conn);
+	struct tg_str reason = TG_STR("");
 
 	TG_CHECK(sock, SOCK_MAGIC);
 	sock->connected = status == 0;
@@ -348,8 +351,36 @@ on_connect(struct tg_conn *conn, int status)
 	sock->end_code = status;
 	if (status == 0)
 		tg_conn_resume(conn);
+	else if (tg_conn_secure(conn))
+		reason = tg_str_of(tg_tls_failure(conn));
 	if (sock->task != NULL)
-		wake(sock, status, TG_STR(""));
+		wake(sock, status, reason);
+}
+
+/* TLS, with the context of the backend, for the name of the server. 0, or the code that it failed with. */
+static int
+begin_secure(struct tg_sock *sock, unsigned backend, unsigned index)
+{
+	const struct tg_plan *plan = sock->vm->config.plan;
+	const struct tg_server *server;
+	SSL *ssl;
+
+	if (backend >= plan->backend_count || index >= plan->backends[backend].count ||
+	    plan->backends[backend].tls == NULL)
+		return TG_FFI_INVALID;
+	if (!sock->connected || sock->ended || tg_conn_secure(&sock->conn) ||
+	    !tg_conn_drained(&sock->conn))
+		return TG_FFI_STATE;
+	if (sock->end >
+	    sock->start) /* what came in the open must not be taken for what comes later */
+		return UV_EPROTO;
+	server = plan->backends[backend].servers[index].server;
+	ssl = tg_tls_context_connect(
+	    plan->backends[backend].tls, server->identity.ptr, server->address.ptr);
+	if (ssl == NULL || tg_tls_start(&sock->conn, ssl) != 0)
+		return TG_FFI_MEMORY;
+	sock->connected = false; /* until that is done */
+	return 0;
 }
 
 /* 0, or the code that it failed with at once. */
@@ -429,6 +460,11 @@ tg_sock_wait(struct tg_task *task, int *code, struct tg_str *received)
 	sock->unsent = call->wait == TG_WAIT_SEND ? call->data : TG_STR("");
 	if (call->wait == TG_WAIT_CONNECT) {
 		*code = begin_connect(sock, call->data);
+		if (*code != 0)
+			return 1;
+	} else if (call->wait == TG_WAIT_SECURE) {
+		*code =
+		    begin_secure(sock, (unsigned)call->peer_backend, (unsigned)call->peer_server);
 		if (*code != 0)
 			return 1;
 	} else if (begin_transfer(sock, code, received)) {

@@ -8,7 +8,7 @@
 
 enum { TG_SOCK_BUFFER_MAX = 16 * 1024 * 1024 };
 
-/* Begin the wait in vm->call (CONNECT, SEND, BYTES, LINE, ALL). 1: done at once, the result is
+/* Begin the wait in vm->call (CONNECT, SECURE, SEND, BYTES, LINE, ALL). 1: done at once, the result is
  * in *code and *received; 0: the task will be woken. */
 TG_MUST_USE int tg_sock_wait(struct tg_task *task, int *code, struct tg_str *received);
 

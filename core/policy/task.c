@@ -155,6 +155,7 @@ begin_wait(struct tg_task *task, int *code, struct tg_str *received)
 	case TG_WAIT_SLEEP:
 		break;
 	case TG_WAIT_CONNECT:
+	case TG_WAIT_SECURE:
 	case TG_WAIT_SEND:
 	case TG_WAIT_BYTES:
 	case TG_WAIT_LINE:

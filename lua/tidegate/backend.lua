@@ -205,17 +205,19 @@ local peer = ffi.new("struct tg_str")
 local GREETINGS = { v1 = "PROXY UNKNOWN\r\n", v2 = "\r\n\r\n\0\r\nQUIT\n\32\0\0\0" }
 
 --- Where the checks of a server go, for tide.tcp.connect: the address that its traffic goes to, when
---- it is a name as that was resolved, with the port of the checks; and what to say first, or nil. nil when
---- it is no server.
+--- it is a name as that was resolved, with the port of the checks; what to say first, or nil; and whether
+--- to speak TLS then. nil when it is no server.
 function M.check_peer(object)
     if type(object) ~= "table" or getmetatable(object) ~= Server then return nil end
-    local version = plan.backends[object._backend + 1].send_proxy
-    local greeting = object._check_port == 0 and version and GREETINGS[version] or nil
+    local record, as_traffic = plan.backends[object._backend + 1], object._check_port == 0
+    local greeting = as_traffic and record.send_proxy and GREETINGS[record.send_proxy] or nil
+    local tls = rawget(object, "_check_tls")
+    if tls == nil then tls = as_traffic and record.tls ~= nil end
     if object._check_port >= 0
         and C.tg_ffi_server_peer(vm, object._backend, object._server, object._check_port, peer) >= 0 then
-        return engine.text(peer), greeting
+        return engine.text(peer), greeting, tls
     end
-    return object.check_address, greeting
+    return object.check_address, greeting, tls
 end
 
 ----------------------------------------------------------------------------------------- choice

@@ -29,6 +29,7 @@ M.options = {
     init_state = { "string", default = "up", values = { "up", "fully-up", "down", "fully-down" } },
     port = { "integer", min = 1, max = 65535 },
     address = { "string" },
+    tls = { "boolean" },
 }
 
 --- Divide the options of a check between the checker and the script.
@@ -99,11 +100,15 @@ end
 -- of the check.
 local function set_targets(record, options, own, fail)
     check_target(options, "", "", fail)
+    if options.tls and not record.speaks_tls then
+        fail('option "tls" needs the option "tls" of the backend, which says how')
+    end
     for _, server in ipairs(record.servers) do
         if own[server] then check_target(own[server], "check_", ('server "%s": '):format(server.name), fail) end
         local text, port = target_of(server, own[server] or options, fail)
         rawset(server, "check_address", text)
         rawset(server, "_check_port", port)
+        rawset(server, "_check_tls", options.tls)
     end
 end
 

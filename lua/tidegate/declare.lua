@@ -298,12 +298,13 @@ function M.backend(name, given)
     local record = backends.new(type(name) == "string" and name or "?", at)
     local clean = options.check(BACKEND, check_table(given, fail), fail)
     declare_servers(record, clean.servers, fail)
+    record.speaks_tls = clean.tls ~= nil and clean.tls ~= false
+    record.tls = tlssetup.servers(clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail)
     declare_policies(record, clean, fail)
     record.timeout, record.pool = clean.timeout, clean.pool
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
     record.send_proxy = clean.send_proxy
-    record.tls = tlssetup.servers(clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail)
     if clean.server_state then transition.plan(record, clean.server_state) end
     return record.object
 end

@@ -442,6 +442,7 @@ function Server:set(state) end
 ---@field init_state string?
 ---@field port integer?
 ---@field address tide.address?
+---@field tls boolean?
 
 ---@class tide.CaptureOptions
 ---@field request table[]?

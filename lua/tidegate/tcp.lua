@@ -12,6 +12,7 @@ local where = require "tidegate.where"
 local C, vm, call = engine.C, engine.vm, engine.call
 local SLEEP = tonumber(ffi.C.TG_WAIT_SLEEP)
 local CONNECT = tonumber(ffi.C.TG_WAIT_CONNECT)
+local SECURE = tonumber(ffi.C.TG_WAIT_SECURE)
 local SEND = tonumber(ffi.C.TG_WAIT_SEND)
 local BYTES = tonumber(ffi.C.TG_WAIT_BYTES)
 local LINE = tonumber(ffi.C.TG_WAIT_LINE)
@@ -134,12 +135,22 @@ local function timeout_of(given)
     return milliseconds("tide.tcp.connect: timeout", given.timeout)
 end
 
---- Connect to "host:port", "[v6]:port" or "unix:/path", or to a server: where its checks go. The
---- socket, or nil and the reason.
+-- TLS from here on, as the requests to the server speak it. true, or nil and the reason.
+local function secure(sock, server)
+    call.peer_backend, call.peer_server = server._backend, server._server
+    local ok, err, reason = operate("tide.tcp.connect", sock, SECURE, nil)
+    if ok then return true end
+    if err == "timeout" then return nil, err end
+    return nil, "TLS: " .. (reason ~= "" and reason or err)
+end
+
+--- Connect to "host:port", "[v6]:port" or "unix:/path", or to a server: where its checks go, and as
+--- they do (with the PROXY protocol and TLS, if requests to it have them). The socket, or nil and the reason.
 --- given.timeout (default 10 s) bounds the connect and each later operation.
 function M.connect(address, given)
     wait.check("tide.tcp.connect")
-    local peer, greeting = backends.check_peer(address)
+    local server = address
+    local peer, greeting, tls = backends.check_peer(server)
     address = peer or address
     if type(address) ~= "string" then
         where.raise("tide.tcp.connect: the address must be a string, not %s", type(address))
@@ -152,6 +163,7 @@ function M.connect(address, given)
     local sock = setmetatable({ id = id, address = address, timeout_ms = timeout_ms }, Socket)
     local ok, err = operate("tide.tcp.connect", sock, CONNECT, address)
     if ok and greeting then ok, err = operate("tide.tcp.connect", sock, SEND, greeting) end
+    if ok and tls then ok, err = secure(sock, server) end
     if ok then return sock end
     sock:close()
     return nil, err

@@ -10,8 +10,8 @@ end
 -- A gate whose one server is checked, often; `check` is the kind, or its options.
 local function checked(options)
     local check = options.check or {}
-    options.check = { check[1] or "http", interval = "50ms", fall = 1, rise = 1, init_state = check.init_state or "down",
-        tls = check.tls, port = check.port, timeout = check.timeout or "2s" }
+    options.check = { check[1] or "http", interval = "50ms", fall = 1, rise = 1,
+        init_state = check.init_state or "down", tls = check.tls, port = check.port, timeout = check.timeout or "2s" }
     return h.tidegate(options)
 end
 

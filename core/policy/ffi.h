@@ -280,6 +280,8 @@ int64_t tg_ffi_wall(void);
  * belongs to the VM until the next get. incr: the value has the form "n<decimal>", else INVALID;
  * the new one is given back; a key that is not there begins at `initial`. */
 int tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len);
+/* It holds so many keys at most (1 or more): for a new one that goes which was set longest ago. */
+int tg_ffi_shared_bound(struct tg_vm *vm, int table, int64_t most);
 int tg_ffi_shared_get(
     struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out);
 int tg_ffi_shared_set(struct tg_vm *vm, int table, const char *key, size_t key_len,

@@ -257,6 +257,15 @@ tg_ffi_shared_open(struct tg_vm *vm, const char *name, size_t len)
 }
 
 int
+tg_ffi_shared_bound(struct tg_vm *vm, int table, int64_t most)
+{
+	if (!known(table) || most < 1)
+		return TG_FFI_INVALID;
+	tg_shared_bound(vm->config.shared, table, (size_t)most);
+	return 0;
+}
+
+int
 tg_ffi_shared_get(struct tg_vm *vm, int table, const char *key, size_t key_len, struct tg_str *out)
 {
 	struct tg_str value;

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 
 enum { FIRST_BUCKETS = 64, NUMBER_TEXT = 40, SWEEP_MS = 1000 };
 
 struct entry {
 	struct entry *next;
+	struct tg_link link; /* in table->entries */
 	uint64_t hash;
 	uint64_t expires;    /* ms of the monotonic clock; 0: never */
 	struct tg_str value; /* malloc'ed */
@@ -23,7 +25,9 @@ struct table {
 	struct entry **buckets; /* under lock, like the rest */
 	size_t bucket_count;    /* a power of two */
 	size_t entry_count;
-	uint64_t next_sweep; /* ms: a full table is not searched for room more often */
+	size_t most; /* entries; one more, and the first of `entries` goes. 0: not bounded */
+	struct tg_link entries; /* what was set longest ago comes first */
+	uint64_t next_sweep;    /* ms: a full table is not searched for room more often */
 };
 
 struct tg_shared {
@@ -45,6 +49,7 @@ tg_shared_new(void)
 static void
 free_entry(struct entry *entry)
 {
+	tg_link_remove(&entry->link);
 	free((char *)(uintptr_t)entry->value.ptr);
 	free(entry);
 }
@@ -89,6 +94,7 @@ tg_shared_open(struct tg_shared *shared, struct tg_str name)
 			i = TG_SHARED_TABLES;
 		} else {
 			table->bucket_count = FIRST_BUCKETS;
+			tg_link_init(&table->entries);
 			pthread_mutex_init(&table->lock, NULL);
 			shared->count++;
 		}
@@ -181,6 +187,22 @@ grow(struct table *table)
 	table->bucket_count = count;
 }
 
+/* Take those out that were set longest ago, until there are no more than that. */
+static void
+shrink(struct table *table, size_t most)
+{
+	while (table->entry_count > most) {
+		struct entry *entry = tg_container_of(table->entries.next, struct entry, link);
+		struct entry **link = &table->buckets[entry->hash & (table->bucket_count - 1)];
+
+		while (*link != entry)
+			link = &(*link)->next;
+		*link = entry->next;
+		free_entry(entry);
+		table->entry_count--;
+	}
+}
+
 static int
 set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 {
@@ -200,6 +222,10 @@ set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 	}
 	link = find(table, key, hash);
 	entry = *link;
+	if (entry == NULL && table->most > 0 && table->entry_count >= table->most) {
+		shrink(table, table->most - 1);
+		link = find(table, key, hash); /* the one that it was in may have gone */
+	}
 	if (entry == NULL) {
 		entry = table->entry_count < TG_SHARED_KEYS ? calloc(1, sizeof(*entry) + key.len)
 		                                            : NULL;
@@ -207,6 +233,7 @@ set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 			free(copy);
 			return -1;
 		}
+		tg_link_init(&entry->link);
 		entry->hash = hash;
 		entry->key_len = key.len;
 		if (key.len > 0)
@@ -216,8 +243,21 @@ set(struct table *table, struct tg_str key, struct tg_str value, int64_t ttl_ms)
 	}
 	free((char *)(uintptr_t)entry->value.ptr);
 	entry->value = (struct tg_str){ copy, value.len };
+	tg_link_remove(&entry->link);
+	tg_list_push_back(&table->entries, &entry->link);
 	entry->expires = ttl_ms > 0 ? now_ms() + (uint64_t)ttl_ms : 0;
 	return 0;
+}
+
+void
+tg_shared_bound(struct tg_shared *shared, int index, size_t most)
+{
+	struct table *table = &shared->tables[index];
+
+	pthread_mutex_lock(&table->lock);
+	table->most = most < TG_SHARED_KEYS ? most : TG_SHARED_KEYS;
+	shrink(table, table->most);
+	pthread_mutex_unlock(&table->lock);
 }
 
 int

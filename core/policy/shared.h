@@ -20,12 +20,16 @@ enum { TG_SHARED_TABLES = 64, TG_SHARED_KEYS = 1 << 20 };
 /* The index of the table of that name, made if need be; -1: too many, or out of memory. */
 TG_MUST_USE int tg_shared_open(struct tg_shared *shared, struct tg_str name);
 
+/* From now on the table holds so many keys at most (1 or more): for a new one that goes which was set
+ * longest ago. */
+void tg_shared_bound(struct tg_shared *shared, int table, size_t most);
+
 /* 0 and a malloc'ed copy in *out (NUL-terminated, the caller frees), 1: nothing there, -1: out
  * of memory. */
 TG_MUST_USE int tg_shared_get(
     struct tg_shared *shared, int table, struct tg_str key, struct tg_str *out);
 
-/* 0, or -1: out of memory or more than TG_SHARED_KEYS keys. ttl_ms 0: for ever. */
+/* 0, or -1: out of memory, or more than TG_SHARED_KEYS keys where the table is not bounded. ttl_ms 0: for ever. */
 TG_MUST_USE int tg_shared_set(
     struct tg_shared *shared, int table, struct tg_str key, struct tg_str value, int64_t ttl_ms);
 

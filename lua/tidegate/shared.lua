@@ -4,6 +4,7 @@
 local ffi = require "ffi"
 local engine = require "tidegate.engine"
 local nearest = require "tidegate.nearest"
+local options = require "tidegate.options"
 local units = require "tidegate.units"
 local where = require "tidegate.where"
 
@@ -106,15 +107,24 @@ function meta.__tostring(shared)
     return ("shared table %q"):format(shared._name)
 end
 
---- The shared table of that name, the same for all threads and generations.
-function M.open(name)
+--- The shared table of that name, the same for all threads and generations. With { size = n } it holds so
+--- many keys; for a new one that goes which was set longest ago.
+function M.open(name, given)
     if type(name) ~= "string" or name == "" then
         where.raise("tide.shared: the name must be a string that is not empty")
     end
     local id = C.tg_ffi_shared_open(vm, name, #name)
     if id < 0 then where.raise("tide.shared(%q): %s", name, engine.strerror(id)) end
+    if given ~= nil then
+        local clean = options.check(M.options, type(given) == "table" and given or { size = given }, function(text)
+            where.raise("tide.shared(%q): %s", name, text)
+        end)
+        if clean.size then C.tg_ffi_shared_bound(vm, id, clean.size) end
+    end
     return setmetatable({ _id = id, _name = name }, meta)
 end
+
+M.options = { size = { "integer", min = 1, max = 2 ^ 20 } }
 
 M.methods = Shared
 

@@ -293,6 +293,43 @@ threads_that_count_lose_nothing(void **state)
 	assert_true(add("n", 0, 0, 0) == THREADS * ROUNDS);
 }
 
+static void
+a_bounded_table_lets_go_what_was_set_longest_ago(void **state)
+{
+	char key[16];
+
+	tg_shared_bound(shared, table, 3);
+	put(table, "a", "1", 0);
+	put(table, "b", "2", 0);
+	put(table, "c", "3", 0);
+	put(table, "a", "4", 0); /* is the youngest now */
+	put(table, "d", "5", 0);
+	assert_absent(table, "b");
+	assert_value(table, "a", "4");
+	assert_value(table, "c", "3");
+	assert_int_equal(tg_shared_delete(shared, table, TG_STR("c")), 1);
+	put(table, "e", "6", 0);
+	assert_value(table, "a", "4");
+	assert_value(table, "d", "5");
+	assert_value(table, "e", "6");
+
+	/* A smaller bound holds at once, and a larger one later. */
+	tg_shared_bound(shared, table, 1);
+	assert_absent(table, "a");
+	assert_absent(table, "d");
+	assert_value(table, "e", "6");
+	tg_shared_bound(shared, table, 1000);
+	for (int i = 0; i < 5000; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		put(table, key, key, 0);
+	}
+	assert_absent(table, "k3999");
+	for (int i = 4000; i < 5000; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_value(table, key, key);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -313,6 +350,7 @@ main(void)
 		TEST(a_full_table_refuses_new_keys_only),
 		TEST(a_table_full_of_keys_whose_time_is_over_has_room),
 		TEST(threads_that_count_lose_nothing),
+		TEST(a_bounded_table_lets_go_what_was_set_longest_ago),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ enum tg_hook {
 	TG_HOOK_FINISH,      /* in: req (ended). Cannot wait; writes the log line */
 	TG_HOOK_TIMER,       /* in: timer. A function given to tide.every or a checker */
 	TG_HOOK_RELEASE,     /* in: req. The request's slot is given up: forget its table */
+	TG_HOOK_ACCEPT,      /* in: listener, req (raw). It may have been rejected */
 	TG_HOOK_CERTIFICATE, /* in: listener, sni. out: certificate, or NULL */
 	TG_HOOK_COUNT
 };
@@ -123,6 +124,10 @@ int tg_ffi_res_status(struct tg_req_view *req, uint64_t serial, int status);
  * body. */
 int tg_ffi_req_respond(
     struct tg_req_view *req, uint64_t serial, int status, const char *body, size_t len);
+
+/* Close a connection that is no request (raw), and has no server yet, when the hook returns: in order, or
+ * by a reset. */
+int tg_ffi_conn_reject(struct tg_req_view *req, uint64_t serial, int reset);
 
 /* What the listener's capture number `index` has kept of the request or the response. MISSING:
  * nothing. */
@@ -234,7 +239,7 @@ int tg_ffi_plan_check(struct tg_vm *vm, int timer, int backend, int server);
 /* The timer sleeps until there is a tg_ffi_change_next. Control thread only. */
 int tg_ffi_plan_changes(struct tg_vm *vm, int timer);
 /* Where the function behind a hook is defined, "file:line", for errors and the guard's message.
- * `index`: of the listener (ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer; the
+ * `index`: of the listener (ACCEPT, ROUTE, FINISH), the backend (PICK, RESPONSE, RETRY) or the timer; the
  * listener's own response function is RESPONSE with -1 - listener. */
 int tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len);
 /* The file was read to load this configuration: --watch looks at it. */

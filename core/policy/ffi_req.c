@@ -9,6 +9,7 @@
 #include "proxy/client.h"
 #include "proxy/req.h"
 #include "proxy/secured.h"
+#include "proxy/tcp.h"
 
 /* The request of a handle; NULL: it has ended. */
 static struct tg_req *
@@ -225,6 +226,18 @@ tg_ffi_req_respond(
 	default:
 		return TG_FFI_STATE;
 	}
+}
+
+int
+tg_ffi_conn_reject(struct tg_req_view *view, uint64_t serial, int reset)
+{
+	struct tg_req *req = live(view, serial);
+
+	if (req == NULL)
+		return TG_FFI_ENDED;
+	if (view->end != TG_END_NONE)
+		return TG_FFI_STATE;
+	return tg_tcp_reject(req, reset != 0) == 0 ? 0 : TG_FFI_STATE;
 }
 
 int

@@ -32,6 +32,12 @@ start(struct tg_vm *vm, int hook, int where_index, struct tg_req *req)
 }
 
 static enum tg_hook_result
+accept_client(struct tg_req *req)
+{
+	return start(prepare(req), TG_HOOK_ACCEPT, req->view.listener_index, req);
+}
+
+static enum tg_hook_result
 route(struct tg_req *req)
 {
 	struct tg_vm *vm = prepare(req);
@@ -123,6 +129,7 @@ cancel(struct tg_req *req)
 }
 
 const struct tg_hooks tg_policy_hooks = {
+	.accept = accept_client,
 	.route = route,
 	.pick = pick,
 	.response = response,

@@ -104,7 +104,7 @@ tg_tasks_free(struct tg_vm *vm)
 /* --- entering Lua ------------------------------------------------------------------------- */
 
 static const char *const hook_names[] = { "route", "pick", "response", "retry", "finish", "timer",
-	"release", "certificate" };
+	"release", "accept", "certificate" };
 
 static void
 count_error(struct tg_vm *vm)

@@ -6,6 +6,7 @@
 #include "proxy/relay.h"
 #include "proxy/req.h"
 #include "proxy/secured.h"
+#include "proxy/tcp.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
@@ -82,16 +83,43 @@ end_unasked(struct tg_client *client, enum tg_end why)
 	end_idle(client, why);
 }
 
-/* The first bytes of its own are to come. False: out of memory. */
-static bool
-begin(struct tg_client *client)
+/* What it has to say is next: its first request, or, in mode "tcp", whatever it is. */
+static void
+listen_to(struct tg_client *client)
+{
+	const struct tg_listener_options *options = tg_port_options(client->port);
+
+	client->state = TG_CLIENT_IDLE;
+	if (options->tcp) {
+		tg_tcp_begin(client);
+		return;
+	}
+	start_timer(client, options->head_ms);
+	tg_conn_resume(&client->conn);
+}
+
+void
+tg_client_begin(struct tg_client *client)
 {
 	const struct tg_plan_listener *listener = tg_port_listener(client->port);
 
-	client->state = TG_CLIENT_IDLE;
-	start_timer(client,
-	    listener->tls != NULL ? listener->options.handshake_ms : listener->options.head_ms);
-	return listener->tls == NULL || tg_secured_begin(client);
+	if (listener->tls == NULL) {
+		listen_to(client);
+		return;
+	}
+	start_timer(client, listener->options.handshake_ms);
+	if (!tg_secured_begin(client))
+		tg_client_close(client, false);
+}
+
+/* Who it is, is known. */
+static void
+greet(struct tg_client *client)
+{
+	if (tg_port_options(client->port)->has_accept)
+		tg_tcp_admit(client);
+	else
+		tg_client_begin(client);
 }
 
 /* The header of a proxy. */
@@ -105,8 +133,8 @@ read_proxied(struct tg_client *client, const char *data, size_t len)
 		end_unasked(client, TG_END_PROXY_HEADER);
 		return len;
 	}
-	if (done && !begin(client))
-		tg_client_close(client, false);
+	if (done)
+		greet(client);
 	return (size_t)used;
 }
 
@@ -170,10 +198,12 @@ consume(struct tg_client *client, char *data, size_t len)
 			tg_client_close(client, false);
 		return len;
 	}
-	if (!req->head_done)
-		return read_head(client, data, len);
 	if (req->tunnel)
 		return tg_tunnel_from_client(req, data, len);
+	if (req->view.raw)
+		return tg_tcp_early(req, data, len);
+	if (!req->head_done)
+		return read_head(client, data, len);
 	if (req->in_done || !(req->sending || req->discard))
 		return 0;
 	return tg_relay_request(req, data, len);
@@ -273,9 +303,7 @@ on_connect(struct tg_conn *conn, int status)
 		end_unasked(client, TG_END_TLS_HANDSHAKE);
 		return;
 	}
-	client->state = TG_CLIENT_IDLE;
-	start_timer(client, tg_port_options(client->port)->head_ms);
-	tg_conn_resume(conn);
+	listen_to(client);
 }
 
 static void
@@ -296,6 +324,10 @@ on_end(struct tg_conn *conn, int status)
 	}
 	if (req->tunnel) {
 		tg_tunnel_client_ended(req, status);
+		return;
+	}
+	if (req->view.raw) {
+		tg_tcp_client_ended(req, status);
 		return;
 	}
 	if (status != 0 || !req->head_done || !req->in_done) {
@@ -346,6 +378,8 @@ on_timer(struct tg_timer *timer)
 		tg_client_close(client, false);
 	else if (req->tunnel)
 		tg_tunnel_look(req);
+	else if (req->view.raw)
+		tg_tcp_waited(req);
 	else if (client->half_closed && !req->head_sent)
 		tg_req_end(req, end_of_gone(req));
 	else if (!req->head_done)
@@ -512,7 +546,6 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 	struct tg_engine *engine = port->engine;
 	struct tg_client *client = tg_blocks_get(&engine->client_blocks);
 	static const struct tg_addr nobody = { .len = 0 };
-	bool begun;
 
 	if (client == NULL) {
 		uv_fs_t close;
@@ -549,17 +582,16 @@ tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
 		client->state = TG_CLIENT_CLOSING;
 		return;
 	}
-	if (tg_proxied_expected(tg_port_listener(port), port->is_unix ? &nobody : peer)) {
-		client->state = TG_CLIENT_PROXIED;
-		start_timer(client, tg_port_options(port)->head_ms);
-		begun = tg_proxied_begin(client);
-	} else {
-		begun = begin(client);
+	if (!tg_proxied_expected(tg_port_listener(port), port->is_unix ? &nobody : peer)) {
+		greet(client);
+		return;
 	}
-	if (!begun)
-		tg_client_close(client, false);
-	else if (client->state != TG_CLIENT_SECURING)
+	client->state = TG_CLIENT_PROXIED;
+	start_timer(client, tg_port_options(port)->head_ms);
+	if (tg_proxied_begin(client))
 		tg_conn_resume(&client->conn);
+	else
+		tg_client_close(client, false);
 }
 
 struct tg_generation *

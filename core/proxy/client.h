@@ -72,6 +72,10 @@ void tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer);
 /* Call the client by that address. */
 void tg_client_name(struct tg_client *client, const struct tg_addr *addr);
 
+/* It may come in (tcp.h): TLS, where its listener speaks that, and then what it has to say. It may be closed
+ * after this. */
+void tg_client_begin(struct tg_client *client);
+
 /* The request has ended and its answer is written or queued. `keep`: go on with the next.
  * `clean`: all of the request was read, so closing at once resets nothing. */
 void tg_client_next(struct tg_client *client, bool keep, bool clean);

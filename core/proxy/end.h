@@ -50,6 +50,7 @@
 	ROW(RESPONSE_TIMEOUT, "response_timeout",   0, "sD", "") \
 	ROW(BAD_RESPONSE_BODY,"bad_response_body",  0, "PD", "") \
 	ROW(RESPONSE_DOWN,    "response_down",      0, "DD", "") \
+	ROW(REJECTED,         "rejected",           0, "PR", "") \
 	ROW(PROXY_HEADER,     "proxy_header",       0, "PR", "") \
 	ROW(TLS_HANDSHAKE,    "tls_handshake",      0, "PR", "") \
 	ROW(TUNNEL_CLOSED,    "tunnel_closed",      0, "--", "") \

@@ -22,8 +22,13 @@ enum tg_hook_result {
 };
 
 struct tg_hooks {
-	/* Head complete, nothing sent. Decides by view.backend, or answers (tg_req_answer).
-	 * Skipped when the listener names one backend. FAILED: 500. */
+	/* A client has connected, nothing of it was read (but its proxy's header). Decides by
+	 * tg_tcp_reject, or lets it in. FAILED: it is closed. */
+	enum tg_hook_result (*accept)(struct tg_req *req);
+
+	/* Head complete, nothing sent. Decides by view.backend, or answers (tg_req_answer; of a
+	 * connection of mode "tcp": tg_tcp_reject). Skipped when the listener names one backend.
+	 * FAILED: 500. */
 	enum tg_hook_result (*route)(struct tg_req *req);
 
 	/* Backend chosen. Decides by view.server (-1: no server, 503). Called again after a retry
@@ -32,7 +37,8 @@ struct tg_hooks {
 	enum tg_hook_result (*pick)(struct tg_req *req);
 
 	/* The final response head is there, nothing of it sent; it may be edited, or replaced
-	 * (tg_req_answer). Not called for answers of our own. FAILED: 500. */
+	 * (tg_req_answer). Not called for answers of our own. FAILED: 500. In mode "tcp": the
+	 * connection to the server is there, nothing of it sent or read. */
 	enum tg_hook_result (*response)(struct tg_req *req);
 
 	/* The attempt failed before a response byte. `failure` is its row. Decides by

@@ -8,7 +8,7 @@
 enum {
 	WAITER_MAGIC = 0x3a17e4,
 	/* A client whose body we have not begun to read is not being read: whether it has gone must
-	 * be asked. */
+	 * be asked. (One of mode "tcp" is read, and may have ended its side: tcp.h.) */
 	LOOK_MS = 1000,
 };
 
@@ -305,7 +305,7 @@ start_timer(struct tg_waiter *waiter)
 	struct tg_loop *loop = waiter->engine->loop;
 	uint64_t now = tg_loop_now(loop), ms = waiter->due > now ? waiter->due - now : 0;
 
-	if (!waiter->req->in_done && (waiter->due == 0 || ms > LOOK_MS))
+	if (!waiter->req->in_done && !waiter->req->tcp && (waiter->due == 0 || ms > LOOK_MS))
 		ms = LOOK_MS;
 	else if (waiter->due == 0)
 		return;
@@ -321,7 +321,7 @@ on_timer(struct tg_timer *timer)
 	TG_CHECK(waiter, WAITER_MAGIC);
 	if (waiter->due != 0 && tg_loop_now(waiter->engine->loop) >= waiter->due)
 		tg_req_end(req, TG_END_QUEUE_TIMEOUT);
-	else if (tg_conn_gone(&req->client->conn))
+	else if (!req->tcp && tg_conn_gone(&req->client->conn))
 		tg_req_end(req, TG_END_CLIENT_GONE_QUEUE);
 	else
 		start_timer(waiter);

@@ -8,6 +8,7 @@
 #include "proxy/capture.h"
 #include "proxy/client.h"
 #include "proxy/steps.h"
+#include "proxy/tcp.h"
 #include "proxy/upstream.h"
 
 /* --- birth -------------------------------------------------------------------------------- */
@@ -36,7 +37,8 @@ static void
 init_view(struct tg_req *req, bool empty)
 {
 	struct tg_client *client = req->client;
-	uint64_t now = tg_loop_now(req->engine->loop), waited = empty ? now - client->accepted : 0;
+	uint64_t now = tg_loop_now(req->engine->loop);
+	uint64_t waited = empty || req->tcp ? now - client->accepted : 0;
 	int32_t slot = req->view.slot;
 
 	req->began = now - waited;
@@ -52,6 +54,8 @@ init_view(struct tg_req *req, bool empty)
 		.backend = -1,
 		.server = -1,
 		.empty = empty,
+		.raw = req->tcp,
+		.hello = -1,
 		.started_ms = (int64_t)(tg_clock_wall_ms() - waited),
 		.head_ms = -1,
 		.wait_ms = -1,
@@ -85,6 +89,7 @@ tg_req_new(struct tg_client *client, bool empty)
 	req->generation = tg_port_generation(client->port);
 	req->generation->users++;
 	req->listener = &req->generation->plan->listeners[client->port->index];
+	req->tcp = req->listener->options.tcp != 0;
 	init_view(req, empty);
 	req->step = tg_step_judge;
 	tg_head_init(&req->in, &req->arena);
@@ -183,7 +188,7 @@ tg_req_answer(struct tg_req *req, int status, struct tg_str body)
 {
 	struct tg_str copy;
 
-	if (req->head_sent || req->relaying || !req->head_done)
+	if (req->head_sent || req->relaying || !req->head_done) /* no raw one has a head */
 		return UV_EBUSY;
 	copy = tg_arena_copy(&req->arena, body);
 	if (copy.ptr == NULL)
@@ -228,6 +233,7 @@ tg_req_attempt_failed(struct tg_req *req, enum tg_end kind)
 	tg_upstream_detach(req, false);
 	req->failure = (uint8_t)kind;
 	if (req->out_started || req->out_head_done) {
+		req->cut = true;
 		tg_req_end(req, kind);
 		return;
 	}
@@ -317,7 +323,7 @@ settle_client(struct tg_req *req)
 
 	if (req->view.end == TG_END_OK || req->view.end == TG_END_ANSWERED)
 		return req->keep_client;
-	if (row->status == 0 || req->head_sent)
+	if (row->status == 0 || req->head_sent || req->view.raw)
 		return false;
 	return tg_answer_error(req, row);
 }
@@ -332,9 +338,10 @@ account(struct tg_req *req)
 	req->view.end_name = row->name;
 	req->view.end_code = row->code;
 	req->view.total_ms = (int32_t)(tg_loop_now(req->engine->loop) - req->began);
+	if (!req->view.empty || (req->view.raw && !req->admitted))
+		tg_cell_add(&counters->ends[req->view.end], 1);
 	if (req->view.empty)
 		return;
-	tg_cell_add(&counters->ends[req->view.end], 1);
 	tg_gauge_add(&counters->active, -1);
 	if (req->backend != NULL)
 		tg_gauge_add(&req->backend->state->cells[req->engine->worker].active, -1);
@@ -346,11 +353,23 @@ release_memory(struct tg_req *req)
 	struct tg_generation *generation = req->generation;
 
 	req->view.serial = ++req->engine->next_serial; /* handles are stale from here on */
+	tg_tcp_drop_early(req);
 	tg_arena_reset(&req->arena);
 	req->client = NULL;
 	req->generation = NULL;
 	tg_list_push_front(&req->engine->free_requests, &req->link);
 	tg_generation_put(generation);
+}
+
+/* Is there nothing more of the client that somebody would miss? Of a request: all was read, and the client
+ * has said that nothing more comes. Where a server takes no more, the client has still to read what that
+ * one has said. */
+static bool
+ends_clean(const struct tg_req *req)
+{
+	if (req->view.raw)
+		return req->view.end != TG_END_RESPONSE_CUT;
+	return (req->head_done && req->in_done && !req->in.keep_alive) || req->view.empty;
 }
 
 /* The one place where requests end. */
@@ -360,9 +379,8 @@ finish(struct tg_req *req)
 	struct tg_client *client = req->client;
 	const struct tg_hooks *hooks = req->generation->hooks;
 	bool whole = req->view.end == TG_END_OK || req->view.end == TG_END_ANSWERED;
-	bool cut = req->head_sent && !whole && !req->tunnel;
-	/* All was read, and the client has said that nothing more comes. */
-	bool clean = (req->head_done && req->in_done && !req->in.keep_alive) || req->view.empty;
+	bool cut = req->view.raw ? req->cut : req->head_sent && !whole && !req->tunnel;
+	bool clean = ends_clean(req), admitted = req->admitted;
 	bool keep;
 
 	if (req->hook == TG_HOOK_WAITS)
@@ -373,8 +391,10 @@ finish(struct tg_req *req)
 	tg_queue_give(req);
 	account(req);
 	keep = settle_client(req);
-	if (req->view.empty ? req->listener->options.log_empty
-	                    : req->listener->options.has_finish) {
+	req->view.raw = req->tcp; /* in mode "http" it is an empty request, to the log */
+	if (!req->admitted &&
+	    (req->view.empty ? req->listener->options.log_empty
+	                     : req->listener->options.has_finish)) {
 		look_around(req);
 		hooks->finish(req);
 	}
@@ -382,7 +402,9 @@ finish(struct tg_req *req)
 		hooks->release(req);
 	client->req = NULL;
 	release_memory(req);
-	if (cut) /* an answer that is not whole must not look whole */
+	if (admitted)
+		tg_client_begin(client);
+	else if (cut) /* an answer that is not whole must not look whole */
 		tg_client_close(client, true);
 	else
 		tg_client_next(client, keep, clean);

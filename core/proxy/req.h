@@ -16,6 +16,7 @@
 #include "proxy/view.h"
 
 struct tg_client;
+struct tg_early;
 struct tg_upstream;
 struct tg_waiter;
 
@@ -46,12 +47,18 @@ struct tg_req {
 
 	/* The machine. */
 	enum tg_next (*step)(struct tg_req *req);
-	bool running;        /* the dispatcher is on the stack */
-	uint8_t hook;        /* enum tg_hook_state */
-	uint8_t hook_result; /* enum tg_hook_result, when READY */
-	uint8_t verdict;     /* enum of policy: what the retry hook decided */
-	void *task;          /* the policy's, while a hook waits */
-	uint8_t failure;     /* enum tg_end of the attempt that failed last */
+	bool running;           /* the dispatcher is on the stack */
+	uint8_t hook;           /* enum tg_hook_state */
+	uint8_t hook_result;    /* enum tg_hook_result, when READY */
+	uint8_t verdict;        /* enum of policy: what the retry hook decided */
+	void *task;             /* the policy's, while a hook waits */
+	uint8_t failure;        /* enum tg_end of the attempt that failed last */
+	bool tcp;               /* a connection of mode "tcp", to its end (tcp.h) */
+	bool rejected;          /* a script wants it closed */
+	bool admitted;          /* it was there for `accept` only, which has let the client in */
+	bool cut;               /* tcp: the client's end of it is a reset */
+	bool inspecting;        /* tcp: its first bytes are looked at */
+	struct tg_early *early; /* tcp: of the client, for the server; NULL: none */
 
 	/* The request, from the client. */
 	struct tg_arena arena;

@@ -5,6 +5,7 @@
 #include "proxy/client.h"
 #include "proxy/forward.h"
 #include "proxy/relay.h"
+#include "proxy/tcp.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
@@ -24,23 +25,24 @@ end(struct tg_req *req, enum tg_end why)
 	return TG_NEXT_WAIT;
 }
 
-/* Call a hook, or take the decision of the one that was parked. */
-static enum tg_hook_result
-ask(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *))
+enum tg_hook_result
+tg_step_ask(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *))
 {
-	enum tg_hook_result result;
+	enum tg_hook_result result = (enum tg_hook_result)req->hook_result;
 
 	if (req->hook == TG_HOOK_WAITS)
 		return TG_HOOK_PARKED;
-	if (req->hook == TG_HOOK_READY) {
-		req->hook = TG_HOOK_FREE;
-		return (enum tg_hook_result)req->hook_result;
+	if (req->hook == TG_HOOK_FREE) {
+		req->hook = TG_HOOK_WAITS; /* in case the hook resumes us before it returns */
+		result = hook(req);
+		if (result == TG_HOOK_PARKED)
+			return result;
 	}
-	req->hook = TG_HOOK_WAITS; /* in case the hook resumes us before it returns */
-	result = hook(req);
-	if (result != TG_HOOK_PARKED)
-		req->hook = TG_HOOK_FREE;
-	return result;
+	req->hook = TG_HOOK_FREE;
+	if (!req->rejected || result == TG_HOOK_FAILED)
+		return result;
+	tg_req_end(req, TG_END_REJECTED);
+	return TG_HOOK_PARKED;
 }
 
 enum tg_next
@@ -66,7 +68,7 @@ tg_step_route(struct tg_req *req)
 	const struct tg_plan *plan = req->generation->plan;
 
 	if (req->listener->options.has_route) {
-		switch (ask(req, req->generation->hooks->route)) {
+		switch (tg_step_ask(req, req->generation->hooks->route)) {
 		case TG_HOOK_PARKED:
 			return TG_NEXT_WAIT;
 		case TG_HOOK_FAILED:
@@ -119,7 +121,7 @@ tg_step_pick(struct tg_req *req)
 	if (!req->backend->options.has_pick) {
 		req->view.server = plain_round_robin(req);
 	} else {
-		switch (ask(req, req->generation->hooks->pick)) {
+		switch (tg_step_ask(req, req->generation->hooks->pick)) {
 		case TG_HOOK_PARKED:
 			return TG_NEXT_WAIT;
 		case TG_HOOK_FAILED:
@@ -145,9 +147,13 @@ tg_step_queue(struct tg_req *req)
 
 	if (req->waiter != NULL)
 		return TG_NEXT_WAIT;
+	if (req->tcp)
+		tg_conn_pause(&req->client->conn);
 	if (req->slot == NULL) { /* else it was given to us while we were in line */
 		switch (tg_queue_enter(req, req->bound)) {
 		case TG_QUEUE_WAITS:
+			if (req->tcp)
+				tg_tcp_queued(req);
 			return TG_NEXT_WAIT;
 		case TG_QUEUE_FULL:
 			return end(req, TG_END_QUEUE_FULL);
@@ -170,7 +176,7 @@ tg_step_connect(struct tg_req *req)
 	enum tg_end failed;
 
 	req->sent = false;
-	if (!req->fresh && req->backend->options.send_proxy == 0)
+	if (!req->fresh && !req->tcp && req->backend->options.send_proxy == 0)
 		up = tg_pool_take(req->engine, server, req->backend->tls);
 	if (up != NULL) {
 		tg_upstream_attach(up, req);
@@ -181,7 +187,7 @@ tg_step_connect(struct tg_req *req)
 		tg_req_attempt_failed(req, failed);
 		return TG_NEXT_GO;
 	}
-	req->step = tg_step_await; /* on_connect goes to tg_step_send */
+	req->step = tg_step_await; /* on_connect goes to tg_step_send, or tg_step_open */
 	return TG_NEXT_WAIT;
 }
 
@@ -336,7 +342,7 @@ ask_response(struct tg_req *req)
 {
 	if (!req->backend->options.has_response && !req->listener->options.has_response)
 		return TG_NEXT_GO;
-	switch (ask(req, req->generation->hooks->response)) {
+	switch (tg_step_ask(req, req->generation->hooks->response)) {
 	case TG_HOOK_PARKED:
 		return TG_NEXT_WAIT;
 	case TG_HOOK_FAILED:

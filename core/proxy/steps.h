@@ -2,7 +2,17 @@
 #ifndef TG_PROXY_STEPS_H
 #define TG_PROXY_STEPS_H
 
+#include "proxy/hooks.h"
 #include "proxy/req.h"
+
+/* Call a hook, or take the decision of the one that was parked. A connection that a script rejects has
+ * ended, and counts as parked. */
+enum tg_hook_result tg_step_ask(struct tg_req *req, enum tg_hook_result (*hook)(struct tg_req *));
+
+/* Of connections that are no requests (tcp.h): */
+enum tg_next tg_step_accept(struct tg_req *req);  /* may it come in */
+enum tg_next tg_step_inspect(struct tg_req *req); /* its first bytes */
+enum tg_next tg_step_open(struct tg_req *req);    /* the server is there: the tunnel */
 
 enum tg_next tg_step_judge(struct tg_req *req);    /* may it be forwarded at all */
 enum tg_next tg_step_route(struct tg_req *req);    /* which backend, or our own answer */

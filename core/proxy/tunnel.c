@@ -29,10 +29,17 @@ tg_tunnel_agreed(const struct tg_req *req)
 
 /* --- time --------------------------------------------------------------------------------- */
 
+/* Bytes have moved, or a side has ended. What a side sends while it does not take what is there for it does
+ * not count as its moving: it would hold that up for ever. */
 static void
 moved(struct tg_req *req)
 {
-	req->client->pace.moved_at = tg_loop_now(req->engine->loop);
+	uint64_t now = tg_loop_now(req->engine->loop);
+
+	if (tg_conn_drained(&req->client->conn))
+		req->client->pace.moved_at = now;
+	if (tg_conn_drained(&req->up->conn))
+		req->up->pace.moved_at = now;
 }
 
 /* The shorter one; 0 is no limit. */
@@ -56,32 +63,96 @@ patience_ms(const struct tg_req *req)
 	return ms;
 }
 
+/* Look what that side has taken since; what it has not. */
+static uint64_t
+look_at(struct tg_pace *pace, const struct tg_conn *conn)
+{
+	uint64_t untaken = tg_conn_untaken(conn);
+
+	if (untaken < pace->untaken) /* slow, but not still */
+		pace->moved_at = tg_loop_now(conn->loop);
+	pace->untaken = untaken;
+	return untaken;
+}
+
+/* The time until that side is late; `ms` 0: never. */
+static int64_t
+left_of(const struct tg_req *req, uint64_t moved_at, int64_t ms)
+{
+	return ms > 0 ? ms - (int64_t)(tg_loop_now(req->engine->loop) - moved_at) : INT64_MAX;
+}
+
+/* Look again when the time is over, and some times before: nobody tells when something is taken. */
+static void
+look_later(struct tg_req *req, int64_t left, int64_t ms)
+{
+	if (ms > 0 && left > tg_pace_look_ms(ms))
+		left = tg_pace_look_ms(ms);
+	if (left == INT64_MAX)
+		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
+	else
+		tg_loop_timer_start(req->engine->loop, &req->client->timer, (uint64_t)left);
+}
+
+/* Mode "tcp": each side has a time of its own, as HAProxy has it, in which it has to send or to take
+ * something, unless it has done both. */
+static void
+look_at_sides(struct tg_req *req)
+{
+	struct tg_pace *client = &req->client->pace, *server = &req->up->pace;
+	uint64_t to_client = look_at(client, &req->client->conn);
+	uint64_t to_server = look_at(server, &req->up->conn);
+	int64_t client_ms = req->in_done && to_client == 0 ? 0 : req->listener->options.client_ms;
+	int64_t server_ms = req->out_done && to_server == 0 ? 0 : req->backend->options.server_ms;
+	int64_t client_left = left_of(req, client->moved_at, client_ms);
+	int64_t server_left = left_of(req, server->moved_at, server_ms);
+
+	if (client_left <= 0)
+		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
+	else if (server_left <= 0)
+		tg_req_end(req, TG_END_RESPONSE_TIMEOUT);
+	else
+		look_later(req, client_left < server_left ? client_left : server_left,
+		    sooner(client_ms, server_ms));
+}
+
 void
 tg_tunnel_look(struct tg_req *req)
 {
-	struct tg_pace *pace = &req->client->pace;
-	uint64_t now = tg_loop_now(req->engine->loop);
-	uint64_t untaken = tg_conn_untaken(&req->client->conn) + tg_conn_untaken(&req->up->conn);
-	int64_t ms = patience_ms(req), left;
+	const struct tg_pace *client = &req->client->pace, *server = &req->up->pace;
+	int64_t ms, left;
 
-	if (untaken < pace->untaken) /* slow, but not still */
-		pace->moved_at = now;
-	pace->untaken = untaken;
-	if (ms == 0) {
-		tg_loop_timer_stop(req->engine->loop, &req->client->timer);
+	if (req->backend->options.tunnel_ms < 0) {
+		look_at_sides(req);
 		return;
 	}
-	left = ms - (int64_t)(now - pace->moved_at);
-	if (left <= 0) {
-		tg_req_end(req, TG_END_TUNNEL_TIMEOUT);
-		return;
-	}
-	if (left > tg_pace_look_ms(ms))
-		left = tg_pace_look_ms(ms);
-	tg_loop_timer_start(req->engine->loop, &req->client->timer, (uint64_t)left);
+	(void)look_at(&req->client->pace, &req->client->conn);
+	(void)look_at(&req->up->pace, &req->up->conn);
+	ms = patience_ms(req);
+	left = left_of(
+	    req, client->moved_at > server->moved_at ? client->moved_at : server->moved_at, ms);
+	if (left <= 0)
+		tg_req_end(req, req->tcp ? TG_END_CLIENT_TIMEOUT : TG_END_TUNNEL_TIMEOUT);
+	else
+		look_later(req, left, ms);
 }
 
 /* --- ends --------------------------------------------------------------------------------- */
+
+/* Both ways are at their end. In mode "tcp" HAProxy's word says who it was; where one was cut off, the other
+ * must not take it for an end. */
+static void
+close_tunnel(struct tg_req *req)
+{
+	if (!req->tcp) {
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+	} else if (req->deaf) {
+		tg_conn_reset(&req->up->conn);
+		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
+	} else {
+		tg_req_end(req, req->up->write_dead ? TG_END_RESPONSE_CUT : TG_END_OK);
+	}
+}
 
 /* Pass the ends on, each behind what came before it. For who takes nothing more there is nothing to
  * pass; what it had said before is still good. */
@@ -91,13 +162,14 @@ pass_ends(struct tg_req *req)
 	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
 	bool in_over = req->in_done && tg_conn_drained(server);
 	bool out_over = req->out_done && tg_conn_drained(client);
+	bool cut = req->tcp && (req->deaf || req->cut); /* close_tunnel tells */
 
-	if (in_over && !req->up->write_dead)
+	if (in_over && !req->up->write_dead && !cut)
 		tg_conn_shutdown(server);
-	if (out_over && !req->deaf)
+	if (out_over && !req->deaf && !cut)
 		tg_conn_shutdown(client);
 	if ((in_over || req->up->write_dead) && (out_over || req->deaf))
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+		close_tunnel(req);
 	else if (req->in_done || req->out_done)
 		tg_tunnel_look(req);
 }
@@ -107,26 +179,27 @@ static void
 lost(struct tg_req *req, bool *deaf, int err)
 {
 	*deaf = true;
-	if (err == UV_ENOMEM) /* it lacks bytes, and does not know */
-		tg_req_end(req, TG_END_TUNNEL_CLOSED);
-	else
+	if (err == UV_ENOMEM) { /* it lacks bytes, and does not know */
+		req->cut = true;
+		tg_req_end(req, req->tcp ? TG_END_MEMORY : TG_END_TUNNEL_CLOSED);
+	} else {
 		pass_ends(req);
+	}
 }
 
-int
-tg_tunnel_start(struct tg_req *req)
+void
+tg_tunnel_open(struct tg_req *req)
 {
 	struct tg_upstream *up = req->up;
-	struct tg_str head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_UPGRADE);
 	uint64_t serial = req->view.serial;
 
-	if (head.ptr == NULL || tg_relay_to_client(req, &head, 1) != 0)
-		return -1;
 	req->head_sent = req->relaying = req->tunnel = true;
+	req->out_started = req->out_head_done = true;
 	req->in_done = req->client->half_closed; /* from here on: that side has ended */
 	req->step = tg_step_tunnel;
 	tg_upstream_watch(up);
-	moved(req);
+	req->client->pace.moved_at = up->pace.moved_at = tg_loop_now(req->engine->loop);
+	req->client->pace.untaken = up->pace.untaken = UINT64_MAX;
 	tg_tunnel_look(req);
 	if (!up->conn.delivering)
 		tg_conn_resume(&up->conn);
@@ -134,6 +207,16 @@ tg_tunnel_start(struct tg_req *req)
 		tg_conn_resume(&req->client->conn);
 	if (tg_req_alive(req, serial))
 		pass_ends(req);
+}
+
+int
+tg_tunnel_start(struct tg_req *req)
+{
+	struct tg_str head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_UPGRADE);
+
+	if (head.ptr == NULL || tg_relay_to_client(req, &head, 1) != 0)
+		return -1;
+	tg_tunnel_open(req);
 	return 0;
 }
 
@@ -146,12 +229,14 @@ tg_tunnel_from_client(struct tg_req *req, const char *data, size_t len)
 	req->view.bytes_in += (int64_t)len;
 	if (req->up->write_dead)
 		return len;
-	moved(req);
 	err = tg_conn_write(&req->up->conn, &bytes, 1);
-	if (err != 0)
+	if (err != 0) {
 		lost(req, &req->up->write_dead, err);
-	else if (!tg_conn_drained(&req->up->conn))
+		return len;
+	}
+	if (!tg_conn_drained(&req->up->conn))
 		tg_conn_pause(&req->client->conn);
+	moved(req);
 	return len;
 }
 
@@ -163,12 +248,14 @@ tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len)
 
 	if (req->deaf)
 		return len;
-	moved(req);
 	err = tg_relay_to_client(req, &bytes, 1);
-	if (err != 0)
+	if (err != 0) {
 		lost(req, &req->deaf, err);
-	else if (!tg_conn_drained(&req->client->conn))
+		return len;
+	}
+	if (!tg_conn_drained(&req->client->conn))
 		tg_conn_pause(&req->up->conn);
+	moved(req);
 	return len;
 }
 
@@ -188,7 +275,7 @@ tg_tunnel_server_ended(struct tg_req *req, int status)
 	req->out_done = true;
 	moved(req);
 	if (status != 0)
-		req->up->write_dead = true;
+		req->up->write_dead = req->cut = true;
 	tg_tunnel_drained(req);
 }
 
@@ -212,6 +299,7 @@ tg_tunnel_drained(struct tg_req *req)
 	struct tg_conn *client = &req->client->conn, *server = &req->up->conn;
 	uint64_t serial = req->view.serial;
 
+	moved(req);
 	if (tg_conn_drained(client) || req->deaf)
 		tg_conn_resume(server);
 	if (tg_req_alive(req, serial) && (tg_conn_drained(server) || req->up->write_dead))

@@ -1,6 +1,7 @@
-/* After a server has agreed to change the protocol (101, RFC 9110 §7.8; WebSocket: RFC 6455) the two
- * connections are one tunnel: bytes both ways, with the same back-pressure as bodies, until both sides
- * have ended theirs or nothing moved for the backend's `tunnel` timeout. The request lives as long, and
+/* After a server has agreed to change the protocol (101, RFC 9110 §7.8; WebSocket: RFC 6455), and in mode
+ * "tcp" as soon as the server is there (tcp.h), the two connections are one tunnel: bytes both ways, with
+ * the same back-pressure as bodies, until both sides have ended theirs or nothing moved for the backend's
+ * `tunnel` timeout (mode "tcp": or, without one, for that of either side). The request lives as long, and
  * with it its place in limits, its generation and its line in the log.
  *
  * Who can no longer be written to may have said something before, which waits here or in the kernel: it is
@@ -20,6 +21,10 @@ bool tg_tunnel_agreed(const struct tg_req *req);
 
 /* Send the head of the 101, and let the bytes flow. 0 or negative. */
 TG_MUST_USE int tg_tunnel_start(struct tg_req *req);
+
+/* The two connections are one from here on: of a 101 that was sent, or of mode "tcp". The request may
+ * have ended. */
+void tg_tunnel_open(struct tg_req *req);
 
 /* Bytes from the one to the other; returns how many were taken. The request may have ended. */
 size_t tg_tunnel_from_client(struct tg_req *req, const char *data, size_t len);

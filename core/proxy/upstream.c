@@ -44,7 +44,7 @@ tg_upstream_watch(struct tg_upstream *up)
 	/* It owes us bytes, or room for ours, or leave to send the body; not while we or the client
 	 * are the slow ones. */
 	owes = req->in_done || !tg_conn_drained(&up->conn) || tg_req_awaits_continue(req);
-	owes = owes && !up->conn.paused && !req->out_done && !req->tunnel;
+	owes = owes && !up->conn.paused && !req->out_done && !req->tunnel && !req->tcp;
 	if (owes && !tg_conn_drained(&up->conn)) {
 		tg_pace_begin(&up->pace, &up->conn);
 		start_timer(up, tg_pace_look_ms(req->backend->options.server_ms));
@@ -270,13 +270,15 @@ on_connect(struct tg_conn *conn, int status)
 		tg_req_attempt_failed(req, TG_END_CONNECT_REFUSED);
 	} else if (status == UV_ECONNRESET || status == UV_EPIPE) {
 		/* It did accept, and was gone before we looked. */
-		tg_req_attempt_failed(req, TG_END_SERVER_CLOSED);
+		tg_req_attempt_failed(req, req->tcp ? TG_END_CONNECT_FAILED : TG_END_SERVER_CLOSED);
 	} else if (status != 0) {
 		tg_req_attempt_failed(
 		    req, status == UV_ETIMEDOUT ? TG_END_CONNECT_TIMEOUT : TG_END_CONNECT_FAILED);
 	} else {
 		up->connected = true;
-		req->step = tg_step_send;
+		if (req->tcp)
+			heard(up); /* nobody knows what its protocol has it say, and when */
+		req->step = req->tcp ? tg_step_open : tg_step_send;
 		tg_req_run(req);
 	}
 }

@@ -28,6 +28,12 @@ struct tg_req_view {
 	int32_t slot;            /* a small number, unique among live requests of the thread */
 	int32_t has_context;     /* a script keeps a table for this request (req.ctx) */
 
+	/* A connection that is no request (proxy/tcp.h): 1; there is no head then, nor ever was. */
+	int32_t raw;
+	int32_t hello; /* what it began with: 1: a ClientHello, 0: something else, -1: unknown */
+	struct tg_str sni;  /* that it names, in lower case; ptr NULL: none */
+	struct tg_str alpn; /* that it offers: names, each behind a byte with its length */
+
 	/* The answer. 0 until there is one. */
 	int32_t status;
 	int32_t response_ready; /* 1: response fields may be read and edited */
@@ -147,7 +153,9 @@ struct tg_backend_options {
 	int32_t queue_length; /* requests in line at most; 0: no limit */
 	int32_t all_backups;  /* use all backup servers at once; 0: the first that can be used */
 	int64_t connect_ms, server_ms;
-	int64_t tunnel_ms; /* without a byte, after the protocol was changed; 0: no limit */
+	/* Without a byte in a tunnel; 0: no limit, negative (connections of mode "tcp"): server_ms, and
+	 * the listener's client_ms, hold there as well. */
+	int64_t tunnel_ms;
 	int64_t pool_idle_ms;
 	int64_t retry_body;   /* bytes of a body that are kept, so that it can be sent again */
 	int32_t pool_size;    /* idle connections kept per server and worker */
@@ -192,6 +200,10 @@ struct tg_listener_options {
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
 	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */
 	int32_t upgrade;       /* clients may ask servers for another protocol (RFC 9110 §7.8) */
+	int32_t tcp;           /* 1: mode "tcp": connections, whatever their bytes mean */
+	int32_t inspect;       /* 1: look whether they begin with TLS, and which name that says */
+	int32_t has_accept;    /* call TG_HOOK_ACCEPT for each connection */
+	int64_t inspect_ms;    /* how long the first bytes are waited for; 0: no limit */
 	int32_t backend;       /* where all go when has_route is 0, else -1 */
 	int32_t has_route, has_response, has_finish;
 	int32_t log_empty; /* call TG_HOOK_FINISH for connections that end without a byte, too */

@@ -6,6 +6,7 @@ local backends = require "tidegate.backend"
 local checker = require "tidegate.checker"
 local engine = require "tidegate.engine"
 local logsetup = require "tidegate.logsetup"
+local modes = require "tidegate.modes"
 local options = require "tidegate.options"
 local plan = require "tidegate.plan"
 local scripts = require "tidegate.scripts"
@@ -143,13 +144,23 @@ local function one_function(kind, policy, object, more, fail, known)
     return nil
 end
 
+-- The line of a connection of mode "tcp". Unless it is said: what the script of the format names for that.
+local function tcp_format(clean, fail)
+    local same = modes.script("log", clean.format)
+    local line = one_function("log", clean.tcp_format or { same and same.tcp or "tcplog" }, nil, nil, fail)
+    modes.check_script("log", clean.tcp_format, "tcp", fail)
+    return line
+end
+
 --- A log of requests: where to, and in which format. There may be several.
 function M.log(given)
     local at, fail = begin("tide.log")
     local log, clean = logsetup.log(check_table(given, fail), fail)
     local line = clean.format and one_function("log", clean.format, nil, nil, fail)
+    if clean.format then modes.check_script("log", clean.format, "http", fail) end
+    local tcp = clean.format and tcp_format(clean, fail)
     if not log then return end
-    log.line, log.where = line, at
+    log.line, log.tcp_line, log.where = line, tcp, at
     for _, other in ipairs(plan.logs) do
         if logsetup.same_sink(other, log) then
             fail("there is already a log to %q, at %s", log.to, other.where)
@@ -161,13 +172,14 @@ end
 ------------------------------------------------------------------------------------ tide.backend
 
 local BACKEND = {
+    mode = { "string", default = "http", values = modes.NAMES },
     balance = { "policy", default = "roundrobin" },
     sticky = { "policy", functions = false },
     check = { "any" },
     retry = { "policy", default = "default" },
     retries = { "integer", default = 3, min = 0, max = 100 },
     redispatch = { "boolean", default = true },
-    retry_body = { "size", default = 16 * 1024, max = 1024 * 1024 },
+    retry_body = { "size", default = 16 * 1024, max = 1024 * 1024, mode = "http" },
     server_state = { "function" },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     send_proxy = { "string", values = { "v1", "v2" } },
@@ -176,11 +188,11 @@ local BACKEND = {
         connect = { "duration", default = 5 },
         queue = { "duration" },
         server = { "duration", default = 50 },
-        tunnel = { "duration", default = 3600 },
+        tunnel = { "duration" },
     } },
     queue_length = { "integer", min = 1, max = 2 ^ 31 - 1 },
     all_backups = { "boolean", default = false },
-    pool = { "fields", fields = {
+    pool = { "fields", mode = "http", fields = {
         size = { "integer", default = 64, min = 0, max = 65536 },
         idle = { "duration", default = 4 },
     } },
@@ -189,7 +201,7 @@ local BACKEND = {
 
 local SERVER = {
     weight = { "integer", default = 1, min = 0, max = 256 },
-    cookie = { "string" },
+    cookie = { "string", mode = "http" },
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
     backup = { "boolean", default = false },
     state = { "string", default = "ready", values = { "ready", "drain", "disabled" } },
@@ -209,6 +221,7 @@ local function declare_server(record, item, position, fail)
         fail("%s", ("server %s: %s"):format(type(name) == "string" and ("%q"):format(name) or position, text))
     end
     local clean = options.check(SERVER, item, complain, 2)
+    modes.check(SERVER, item, record.mode, complain)
     if not check_name(name, complain) then return end
     if type(address) ~= "string" then
         complain('the address must be "host:port" or "unix:/path", not %s', options.describe(address))
@@ -296,11 +309,18 @@ function M.backend(name, given)
     local twin = find(plan.backends, "name", name)
     if twin then fail("there is already a backend of that name, at %s", twin.where) end
     local record = backends.new(type(name) == "string" and name or "?", at)
-    local clean = options.check(BACKEND, check_table(given, fail), fail)
+    given = check_table(given, fail)
+    local clean = options.check(BACKEND, given, fail)
+    record.mode = clean.mode or "http"
+    modes.check(BACKEND, given, record.mode, fail)
     declare_servers(record, clean.servers, fail)
     record.speaks_tls = clean.tls ~= nil and clean.tls ~= false
-    record.tls = tlssetup.servers(clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail)
+    record.tls = tlssetup.servers(
+        clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail, record.mode)
     declare_policies(record, clean, fail)
+    for _, kind in ipairs { "balance", "sticky", "retry" } do
+        modes.check_script(kind, clean[kind], record.mode, fail)
+    end
     record.timeout, record.pool = clean.timeout, clean.pool
     record.queue_length, record.all_backups = clean.queue_length, clean.all_backups
     record.on_marked_down, record.retry_body = clean.on_marked_down, clean.retry_body
@@ -312,28 +332,32 @@ end
 ------------------------------------------------------------------------------------- tide.listen
 
 local LISTEN = {
+    mode = { "string", default = "http", values = modes.NAMES },
     route = { "any" },
+    accept = { "function" },
+    inspect = { "string", values = { "tls" }, mode = "tcp" },
     name = { "string" },
     max_connections = { "integer", min = 1, max = 2 ^ 31 - 1 },
     timeout = { "fields", fields = {
         client = { "duration", default = 50 },
-        head = { "duration", default = 10 },
+        head = { "duration", default = 10, mode = "http" },
         handshake = { "duration", default = 10 },
-        keep_alive = { "duration", default = 60 },
+        keep_alive = { "duration", default = 60, mode = "http" },
+        inspect = { "duration", default = 5, mode = "tcp" },
     } },
-    forwarded_for = { "boolean", default = false },
-    via = { "boolean", default = true },
-    upgrade = { "boolean", default = true },
+    forwarded_for = { "boolean", default = false, mode = "http" },
+    via = { "boolean", default = true, mode = "http" },
+    upgrade = { "boolean", default = true, mode = "http" },
     proxy_protocol = { "any" },
     tls = { "any" },
-    limits = { "fields", fields = {
+    limits = { "fields", mode = "http", fields = {
         head = { "size", default = 16 * 1024, min = 256, max = 1024 * 1024 },
         uri = { "size", default = 8 * 1024, min = 16, max = 1024 * 1024 },
         fields = { "integer", default = 128, min = 1, max = 400 },
         body = { "size" },
     } },
-    capture = { "table" },
-    response = { "any" },
+    capture = { "table", mode = "http" },
+    response = { "any", mode = "http" },
     finish = { "function" },
 }
 
@@ -348,7 +372,13 @@ end
 local function declare_route(listener, route, fail)
     local kind = type(route)
     listener.backend = backends.record_of(route)
-    if listener.backend then return end
+    if listener.backend then
+        if listener.backend.mode ~= listener.mode then
+            fail('option "route": %s is of mode "%s", and the listener of mode "%s"', tostring(route),
+                listener.backend.mode, listener.mode)
+        end
+        return
+    end
     if route == nil then
         fail('option "route" is missing: a backend, a function, or the name of a script')
     elseif kind == "function" then
@@ -417,12 +447,19 @@ function M.listen(address, given)
         local twin = find(plan.listeners, "address", address)
         if twin then fail("there is already a listener on that address, at %s", twin.where) end
     end
-    local clean = options.check(LISTEN, check_table(given, fail), fail)
+    given = check_table(given, fail)
+    local clean = options.check(LISTEN, given, fail)
+    listener.mode = clean.mode or "http"
+    modes.check(LISTEN, given, listener.mode, fail)
+    listener.accept, listener.inspect = clean.accept, clean.inspect
+    if clean.inspect and clean.tls then
+        fail('option "inspect" looks at TLS that goes on to the server; with "tls" there is conn.tls')
+    end
     declare_route(listener, clean.route, fail)
     declare_listener_name(listener, clean.name, fail)
     declare_proxies(listener, clean.proxy_protocol, fail)
     listener.tls, listener.certificate = tlssetup.listener(
-        clean.tls, at, ("listener %s"):format(options.describe(address)), fail)
+        clean.tls, at, ("listener %s"):format(options.describe(address)), fail, listener.mode)
     listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections

@@ -25,6 +25,7 @@ end
 M.options = {
     to = { "string", default = "stdout" },
     format = { "policy", default = "httplog" },
+    tcp_format = { "policy" },
     skip_empty = { "boolean", default = false },
     skip_normal = { "boolean", default = false },
     separate_errors = { "boolean", default = false },

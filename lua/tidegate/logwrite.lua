@@ -36,7 +36,8 @@ function M.write(view, req)
     for i = 1, #logs do
         local log = logs[i]
         local level = level_of(log, view)
-        local line = level and log.line(req)
+        local format = view.raw == 0 and log.line or log.tcp_line
+        local line = level and format(req)
         if type(line) == "string" then
             C.tg_ffi_log_line(vm, log.number, level, line, #line)
         elseif line then

@@ -42,8 +42,9 @@ function tide.sleep(time) end
 
 ---A table that all threads see and that reloads leave alone.
 ---@param name string
+---@param options? tide.SharedOptions
 ---@return tide.Shared
-function tide.shared(name) end
+function tide.shared(name, options) end
 
 ---Seconds of a clock that never jumps, to measure with.
 ---@return number
@@ -193,6 +194,44 @@ function Shared:incr(key, by, initial, ttl) end
 ---@field end_name string
 ---@field end_code string
 local Request = {}
+
+---@class tide.Rejection
+
+---@class tide.Connection
+---@field client string
+---@field client_port integer
+---@field listener tide.address
+---@field listener_name string
+---@field hello boolean?
+---@field sni string?
+---@field alpn string[]?
+---@field tls tide.Tls?
+---@field proxy tide.Proxied?
+---@field ctx table
+---@field backend string?
+---@field server tide.Server?
+---@field retries integer
+---@field redispatched boolean
+---@field started number
+---@field inspect_ms integer
+---@field wait_ms integer
+---@field connect_ms integer
+---@field total_ms integer
+---@field bytes_in number
+---@field bytes_out number
+---@field server_queue integer
+---@field backend_queue integer
+---@field process_connections integer
+---@field listener_connections integer
+---@field backend_active integer
+---@field server_active integer
+---@field end_name string
+---@field end_code string
+local Connection = {}
+
+---@param options? { reset: boolean? }
+---@return tide.Rejection
+function Connection:reject(options) end
 
 ---@class tide.Proxied
 ---@field peer string
@@ -371,6 +410,7 @@ function Server:set(state) end
 ---@class tide.LogOptions
 ---@field to string?
 ---@field format string|table|fun(req: tide.Request): string?
+---@field tcp_format string|table|fun(conn: tide.Connection): string?
 ---@field skip_empty boolean?
 ---@field skip_normal boolean?
 ---@field separate_errors boolean?
@@ -381,7 +421,11 @@ function Server:set(state) end
 ---@field protocol string?
 ---@field length tide.size?
 
+---@class tide.SharedOptions
+---@field size integer?
+
 ---@class tide.BackendOptions
+---@field mode string?
 ---@field servers tide.ServerOptions[]
 ---@field balance string|table|fun(req: tide.Request, servers: tide.Server[]): tide.Server?
 ---@field sticky string|table?
@@ -450,6 +494,9 @@ function Server:set(state) end
 ---@field cookie table?
 
 ---@class tide.ListenOptions
+---@field mode string?
+---@field accept fun(conn: tide.Connection): boolean|tide.Rejection?
+---@field inspect string?
 ---@field name string?
 ---@field capture tide.CaptureOptions?
 ---@field route tide.Backend|string|table|fun(req: tide.Request): tide.Backend|string|tide.Answer
@@ -496,6 +543,7 @@ function Server:set(state) end
 ---@field head tide.duration?
 ---@field handshake tide.duration?
 ---@field keep_alive tide.duration?
+---@field inspect tide.duration?
 
 ---@class tide.Limits
 ---@field head tide.size?

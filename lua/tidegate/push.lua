@@ -21,6 +21,9 @@ local ON_DOWN = {
     close = ffi.C.TG_ON_DOWN_CLOSE,
 }
 
+-- Where a backend does not say: an hour; in mode "tcp" the times of client and server.
+local TUNNEL_MS = { http = ms(3600), tcp = -1 }
+
 local M = {}
 
 local function checked(code, at, what)
@@ -81,7 +84,7 @@ local function push_backend(record)
     local options = ffi.new("struct tg_backend_options")
     options.connect_ms = ms(record.timeout.connect)
     options.server_ms = ms(record.timeout.server)
-    options.tunnel_ms = ms(record.timeout.tunnel)
+    options.tunnel_ms = record.timeout.tunnel and ms(record.timeout.tunnel) or TUNNEL_MS[record.mode]
     options.queue_ms = ms(record.timeout.queue or record.timeout.connect)
     options.queue_length = record.queue_length or 0
     options.all_backups = flag(record.all_backups)
@@ -139,6 +142,11 @@ local function push_listener(listener)
     options.forwarded_for = flag(listener.forwarded_for)
     options.via = flag(listener.via)
     options.upgrade = flag(listener.upgrade)
+    options.tcp = flag(listener.mode == "tcp")
+    options.inspect = flag(listener.inspect)
+    options.inspect_ms = ms(listener.timeout.inspect)
+    if listener.mode == "tcp" then options.head_ms = options.inspect_ms end -- for its proxy's header
+    options.has_accept = flag(listener.accept)
     options.backend = listener.backend and listener.backend.index or -1
     options.has_route = flag(listener.route)
     options.has_response = flag(listener.response)
@@ -148,6 +156,7 @@ local function push_listener(listener)
     options.has_certificate = flag(listener.certificate)
     checked(C.tg_ffi_plan_listener(vm, listener.address, #listener.address, options), listener.where,
         ("listener %q"):format(listener.address))
+    tell_where("TG_HOOK_ACCEPT", listener.index, listener.accept)
     tell_where("TG_HOOK_ROUTE", listener.index, listener.route)
     tell_where("TG_HOOK_CERTIFICATE", listener.index, listener.certificate)
     tell_where("TG_HOOK_RESPONSE", -1 - listener.index, listener.response)

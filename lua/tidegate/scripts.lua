@@ -82,6 +82,12 @@ function M.run(path)
     return result
 end
 
+--- The module of a script that was run already; nil: it was not, or is no good.
+function M.module(kind, name)
+    local path = M.find(kind, name)
+    return path and loaded[path] or nil
+end
+
 --- The module of a script, reported with `fail` when there is none of that name.
 function M.load(kind, name, fail)
     local path, err = M.find(kind, name)

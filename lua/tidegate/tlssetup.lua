@@ -58,7 +58,7 @@ M.backend = common {
 
 M.certificate = { ocsp = { "string" } } -- of one item of a list
 
--- What is offered when `alpn` is not given.
+-- What is offered when `alpn` is not given; nothing in mode "tcp".
 M.protocols = { listen = { "http/1.1" }, backend = { "http/1.1" } }
 
 local VERIFY = {
@@ -268,14 +268,14 @@ end
 
 --- The option `tls` of a listener: the number of the engine's context, and the function that knows more
 --- certificates; nil when there is none, or it was refused.
-function M.listener(given, at, label, fail)
+function M.listener(given, at, label, fail, mode)
     if given == nil or given == false then return nil end
     local errors = #plan.errors
     fail = prefixed(fail)
     given = given_table(given, 'a certificate\'s file, or { "certificate", "key" }', fail)
     if not given then return nil end
     local clean = options.check(M.listen, given, fail, table.maxn(given))
-    local record = common_record(clean, M.protocols.listen, fail)
+    local record = common_record(clean, mode ~= "tcp" and M.protocols.listen or {}, fail)
     record.certificates = certificates_of(given, clean.ocsp, fail)
     record.certificate, record.strict, record.prefer = clean.certificate, clean.strict, clean.prefer_server
     if clean.profile == "modern" and not clean.min_version then record.min_version = 13 end
@@ -306,7 +306,7 @@ end
 
 --- The option `tls` of a backend with these servers: the number of the engine's context; nil when there is
 --- none, or it was refused.
-function M.servers(given, servers, at, label, fail)
+function M.servers(given, servers, at, label, fail, mode)
     if given == nil or given == false then return nil end
     local errors = #plan.errors
     fail = prefixed(fail)
@@ -314,7 +314,7 @@ function M.servers(given, servers, at, label, fail)
     given = given_table(given, "true or a table", fail)
     if not given then return nil end
     local clean = options.check(M.backend, given, fail, table.maxn(given))
-    local record = common_record(clean, M.protocols.backend, fail)
+    local record = common_record(clean, mode ~= "tcp" and M.protocols.backend or {}, fail)
     record.certificates = certificates_of(given, nil, fail)
     if #record.certificates > 1 then fail("one certificate, please: servers get only one") end
     record.verify = clean.verify == false and 0 or VERIFY.required

@@ -6,6 +6,8 @@ local logtext = require "tidegate.logtext"
 
 local M = {}
 
+M.mode = "http"
+
 M.options = {}
 
 local SHORT = {

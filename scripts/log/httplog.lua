@@ -6,6 +6,8 @@ local logtext = require "tidegate.logtext"
 
 local M = {}
 
+M.mode, M.tcp = "http", "tcplog"
+
 M.options = {}
 
 local function hex(byte)

@@ -66,11 +66,13 @@ describe("a good configuration", function()
         assert.same({ client_ms = 50000, head_ms = 10000, keep_alive_ms = 60000, max_body = 0, max_head = 16384,
             max_uri = 8192, max_fields = 128, forwarded_for = 1, backend = 0, has_route = 0, has_response = 0,
             has_finish = 1, max_connections = 2000, via = 1, upgrade = 1, log_empty = 0,
-            tls = 0, has_certificate = 0 }, gate.listeners[1].options)
+            tls = 0, has_certificate = 0, tcp = 0, inspect = 0, inspect_ms = 5000,
+            has_accept = 0 }, gate.listeners[1].options)
         assert.same({ client_ms = 5000, head_ms = 1000, keep_alive_ms = 0, max_body = 1048576, max_head = 4096,
             max_uri = 1000, max_fields = 50, forwarded_for = 0, backend = -1, has_route = 1, has_response = 1,
             has_finish = 1, max_connections = 0, via = 1, upgrade = 1, log_empty = 0,
-            tls = 0, has_certificate = 0 }, gate.listeners[2].options)
+            tls = 0, has_certificate = 0, tcp = 0, inspect = 0, inspect_ms = 5000,
+            has_accept = 0 }, gate.listeners[2].options)
     end)
 
     it("gives the engine the process, the sink and where functions are", function()
@@ -129,8 +131,8 @@ describe("a good configuration", function()
             -- what scripts share is read too, but is not the configuration's business
             if not name:match("^tidegate/") then names[#names + 1] = name end
         end
-        assert.same({ "gate.lua", "log/json.lua", "balance/roundrobin.lua", "sticky/cookie.lua", "check/tcp.lua",
-            "retry/default.lua" }, names)
+        assert.same({ "gate.lua", "log/json.lua", "log/tcpjson.lua", "balance/roundrobin.lua", "sticky/cookie.lua",
+            "check/tcp.lua", "retry/default.lua" }, names)
     end)
 end)
 

@@ -30,7 +30,7 @@ local function annotations()
         local owner, method, arguments = line:match("^function (%w+)[.:]([%w_]+)%((.-)%)")
         if owner then classes[class_of[owner]][method] = "(" .. plain_arguments(arguments) .. ")" end
     end
-    classes["tide.Answer"] = nil -- has no fields: a route hands it on
+    classes["tide.Answer"], classes["tide.Rejection"] = nil, nil -- have no fields: they are handed on
     return classes
 end
 
@@ -87,7 +87,8 @@ describe("the runtime has what the annotations say", function()
     setup(function()
         gate = gates.load 'require("tidegate").listen("127.0.0.1:80", { route = print })'
         modules = {}
-        for _, name in ipairs { "request", "response", "backend", "shared", "declare", "checker", "options" } do
+        for _, name in ipairs { "request", "connection", "response", "backend", "shared", "declare", "checker",
+            "options" } do
             modules[name] = package.loaded["tidegate." .. name]
         end
         modules.tide = package.loaded.tidegate
@@ -97,6 +98,8 @@ describe("the runtime has what the annotations say", function()
 
     it("of requests and responses", function()
         assert.same(names_of(META["tide.Request"]), names_of(modules.request.getters, modules.request.methods))
+        assert.same(names_of(META["tide.Connection"]),
+            names_of(modules.connection.getters, modules.connection.methods))
         assert.same(names_of(META["tide.Response"]), names_of(modules.response.getters, modules.response.methods))
     end)
 
@@ -122,6 +125,7 @@ describe("the runtime has what the annotations say", function()
             ["tide.ListenOptions"] = schemas.listen, ["tide.CheckOptions"] = modules.checker.options,
             ["tide.BackendTimeouts"] = schemas.backend.timeout.fields,
             ["tide.PoolOptions"] = schemas.backend.pool.fields,
+            ["tide.SharedOptions"] = modules.shared.options,
             ["tide.CaptureOptions"] = schemas.capture, ["tide.BackendTls"] = schemas.tls_backend,
             ["tide.ListenTls"] = schemas.tls_listen, ["tide.ListenTlsClient"] = schemas.tls_client,
             ["tide.ListenTlsSession"] = schemas.tls_listen.session.fields,

@@ -264,3 +264,46 @@ describe("log/json", function()
         assert.equal([[a\"b\\c\r\nd\te\u001b[2J\u0000]], written 'a"b\\c\r\nd\te\27[2J\0')
     end)
 end)
+
+-- ---- mode "tcp" --------------------------------------------------------------------------
+
+local function connection(changes)
+    local conn = request { listener_name = "fnt", backend = "bck", inspect_ms = 3, wait_ms = 0, connect_ms = 0,
+        total_ms = 5007, bytes_out = 212, retries = 3, head_ms = NONE, method = NONE, headers = NONE }
+    for name, value in pairs(changes or {}) do
+        if value == NONE then conn[name] = nil else conn[name] = value end
+    end
+    return conn
+end
+
+local UNSERVED = { backend = NONE, server = NONE, wait_ms = -1, connect_ms = -1, bytes_out = 0, retries = 0,
+    end_code = "PR", end_name = "rejected" }
+
+describe("tcplog", function()
+    local line = format "tcplog"
+
+    it("writes HAProxy's fields", function()
+        assert.equal("10.0.1.2:33317 [06/Feb/2009:12:14:14.655] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0",
+            line(connection()))
+        assert.matches(" 1/2/3/4/%+1 5/6$", line(connection { process_connections = 1, listener_connections = 2,
+            backend_active = 3, server_active = 4, redispatched = true, retries = 1, server_queue = 5,
+            backend_queue = 6 }))
+        assert.matches(" fnt fnt/<NOSRV> %-1/%-1/5007 0 PR 0/0/0/0/0 0/0$", line(connection(UNSERVED)))
+    end)
+end)
+
+describe("tcpjson", function()
+    local line = format "tcpjson"
+
+    it("is an object with all fields", function()
+        local object = cjson.decode(line(connection { sni = "a.example", alpn = { "h2", 'x"y' } }))
+        assert.equal("a.example", object.sni)
+        assert.same({ "h2", 'x"y' }, object.alpn)
+        assert.same({ "bck", "srv1", 212, 3, 5007, "--", "ok" }, { object.backend, object.server, object.bytes_out,
+            object.inspect_ms, object.total_ms, object.end_code, object["end"] })
+        object = cjson.decode(line(connection(UNSERVED)))
+        for _, name in ipairs { "sni", "alpn", "backend", "server", "wait_ms", "connect_ms" } do
+            assert.equal(cjson.null, object[name], name)
+        end
+    end)
+end)

@@ -222,7 +222,7 @@ local function plan_functions(C, gate)
         return index(gate.listeners, { address = address, captures = {}, options = copy(o,
             "client_ms head_ms keep_alive_ms"
             .. " max_body max_head max_uri max_fields forwarded_for backend has_route has_response has_finish"
-            .. " max_connections via upgrade log_empty tls has_certificate") })
+            .. " max_connections via upgrade log_empty tls has_certificate tcp inspect inspect_ms has_accept") })
     end
 
     function C.tg_ffi_plan_timer(_, first_ms, every_ms)
@@ -424,6 +424,8 @@ local function shared_functions(C, gate)
         tables[#tables + 1] = tables[name]
         return #tables
     end
+
+    function C.tg_ffi_shared_bound() return 0 end
 
     function C.tg_ffi_shared_get(_, id, key, _, out)
         local text = tables[id][key]

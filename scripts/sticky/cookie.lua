@@ -11,6 +11,8 @@ local text = require "tidegate.cookietext"
 
 local M = {}
 
+M.mode = "http"
+
 M.options = {
     name = { "string", default = "SERVERID" },
     mode = { "string", values = { "insert", "rewrite", "prefix" }, default = "insert" },

@@ -127,6 +127,66 @@ describe("examples/apache.lua", function()
     end)
 end)
 
+describe("examples/tcp.lua", function()
+    local function redis()
+        local port = h.free_port()
+        local server = h.process { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
+            "--dir", h.dir() }
+        h.wait_until(function() return server.stdout:find "Ready to accept connections" end, "redis")
+        return { port = port, process = server }
+    end
+
+    local function run(...)
+        local done = h.run { ... }
+        assert.equal(0, done.status, done.stderr)
+        return done.stdout
+    end
+
+    it("keeps a client on its Redis, and takes it to the other when that is gone", function()
+        local servers = { redis(), redis() }
+        local gate, ports = example("tcp", { to = { [6381] = servers[1].port, [6382] = servers[2].port } })
+        local function cli(port, ...) return (run("redis-cli", "-p", port, ...):gsub("\n$", "")) end
+        cli(servers[1].port, "SET", "who", "1")
+        cli(servers[2].port, "SET", "who", "2")
+        local home = tonumber(cli(ports[6380], "GET", "who"))
+        for _ = 1, 4 do assert.equal(tostring(home), cli(ports[6380], "GET", "who")) end
+
+        local stays = h.raw(ports[6380])
+        stays:send "PING\r\n"
+        stays:read_until "+PONG\r\n"
+        servers[home].process:signal "STOP" -- it hangs: its checks fail
+        gate:wait_log("server redis" .. home .. " is down")
+        assert.equal("reset", stays:wait_closed())
+        assert.equal(tostring(3 - home), cli(ports[6380], "GET", "who"))
+        servers[home].process:signal "CONT"
+        gate:wait_stdout(" redis/redis" .. home .. " [%d/]+ %d+ DD ")
+    end)
+
+    it("passes TLS on by the name that the client says, and closes who says none", function()
+        local ports, certificates = {}, {}
+        for to, name in pairs { [8453] = "shop.example.com", [8454] = "blog.example.com" } do
+            local base = h.dir() .. "/" .. name
+            run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", "2", "-subj", "/CN=" .. name, "-addext", "subjectAltName=DNS:" .. name,
+                "-keyout", base .. ".key", "-out", base .. ".pem")
+            ports[to], certificates[name] = h.free_port(), base .. ".pem"
+            h.process { "openssl", "s_server", "-accept", "127.0.0.1:" .. ports[to], "-cert", base .. ".pem",
+                "-key", base .. ".key", "-quiet", "-www" }
+        end
+        local gate = example("tcp", { to = ports })
+        for name, certificate in pairs(certificates) do
+            h.retry(function()
+                return h.run({ "curl", "-s", "--fail", "--cacert", certificate, "--connect-to",
+                    name .. ":443:127.0.0.1:" .. ports[8443], "https://" .. name .. "/" }).status == 0
+            end, "no answer of " .. name)
+        end
+        local stranger = h.raw(ports[8443])
+        stranger:send "GET / HTTP/1.1\r\n\r\n"
+        assert.equal("", (stranger:read_until_close()))
+        gate:wait_stdout(":" .. ports[8443] .. "/<NOSRV> %-1/%-1/%d+ 0 PR ")
+    end)
+end)
+
 describe("examples/routing.lua", function()
     local function ask(ports, path, host, headers)
         return get(ports[8080], path, { host = host or "www.example.com", headers = headers })

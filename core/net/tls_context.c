@@ -326,6 +326,22 @@ begin(const struct tg_tls_options *options)
 	return context;
 }
 
+/* The known one that is just the same, counted; else the context itself. What was known keeps its sessions. */
+static struct tg_tls_context *
+known_or(struct tg_tls_loader *loader, struct tg_tls_context *context)
+{
+	for (unsigned i = 0; context->has_digest && i < loader->known_count; i++) {
+		struct tg_tls_context *known = loader->known[i];
+
+		if (known->has_digest &&
+		    memcmp(known->digest, context->digest, sizeof(known->digest)) == 0) {
+			tg_tls_context_put(context);
+			return tg_tls_context_get(known);
+		}
+	}
+	return context;
+}
+
 struct tg_tls_context *
 tg_tls_context_new(struct tg_tls_loader *loader, const struct tg_tls_options *options)
 {
@@ -337,14 +353,16 @@ tg_tls_context_new(struct tg_tls_loader *loader, const struct tg_tls_options *op
 		tg_tls_load_fail(loader, "out of memory");
 		return NULL;
 	}
+	tg_tls_digest_begin(&loader->digest, options);
 	set_modes(context->ctx);
 	good = set_ciphers(loader, context->ctx, options) &&
 	    set_certificates(loader, context, options) &&
 	    (options->kind == TG_TLS_SERVER ? tg_tls_context_serve(loader, context, options)
 	                                    : tg_tls_context_consume(loader, context, options));
+	context->has_digest = tg_tls_digest_end(&loader->digest, context->digest);
 	if (good) {
 		tg_tls_context_warn(context, time(NULL), loader->on_warning, loader->arg);
-		return context;
+		return known_or(loader, context);
 	}
 	if (loader->error[0] == '\0')
 		tg_tls_load_fail(loader, "out of memory");

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "net/tls_certificate.h"
+#include "net/tls_digest.h"
 #include "net/tls_files.h"
 #include "net/tls_tickets.h"
 #include "net/tls_view.h"
@@ -34,10 +35,14 @@ struct tg_tls_loader {
 	tg_tls_certificate_fn on_certificate; /* server; NULL: names without one get the default */
 	void (*on_warning)(void *arg, const char *text); /* may be NULL */
 	void *arg;
-	char error[1024]; /* why there is no context: file, cause and remedy */
+	/* Those of the configuration before: one that is the same as what was asked for is what is given. */
+	struct tg_tls_context *const *known;
+	unsigned known_count;
+	struct tg_tls_digest digest; /* private: of what is being made */
+	char error[1024];            /* why there is no context: file, cause and remedy */
 };
 
-/* NULL: loader->error says why. */
+/* Counted, new or known. NULL: loader->error says why. */
 TG_MUST_USE struct tg_tls_context *tg_tls_context_new(
     struct tg_tls_loader *loader, const struct tg_tls_options *options);
 struct tg_tls_context *tg_tls_context_get(struct tg_tls_context *context);

@@ -15,6 +15,8 @@ struct tg_tls_context {
 	enum tg_tls_kind kind;
 	enum tg_tls_verify verify;
 	int warn_days;
+	bool has_digest;
+	unsigned char digest[TG_TLS_DIGEST];
 	struct tg_tls_names names;
 	struct tg_tls_choice standard; /* for whom no other certificate is */
 	unsigned char *alpn;           /* as on the wire; NULL: none */

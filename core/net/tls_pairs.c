@@ -104,7 +104,10 @@ tg_tls_load_text(
 	how = read_one(loader, path, what, text);
 	if (how == TG_TLS_READ_KEPT)
 		warn_kept(loader, path, what, errno);
-	return how != TG_TLS_READ_FAILED;
+	if (how == TG_TLS_READ_FAILED)
+		return false;
+	tg_tls_digest_add(&loader->digest, *text);
+	return true;
 }
 
 /* --- one pair ----------------------------------------------------------------------------- */
@@ -202,6 +205,7 @@ attach_ocsp(
 {
 	char problem[TEXT_MAX];
 	struct tg_str text = { NULL, 0 };
+	bool good;
 
 	if (!pair->ocsp_asked &&
 	    (!beside(pair->cert, ".ocsp", pair->ocsp) ||
@@ -209,7 +213,10 @@ attach_ocsp(
 		return true;
 	if (!tg_tls_load_text(loader, tg_str_of(pair->ocsp), "the OCSP response", &text))
 		return false;
-	if (!tg_tls_ocsp_attach(certificate, text, time(NULL), problem, sizeof(problem)))
+	good = tg_tls_ocsp_attach(certificate, text, time(NULL), problem, sizeof(problem));
+	tg_tls_digest_add(
+	    &loader->digest, good ? TG_STR("shown") : TG_STR("too old")); /* that changes */
+	if (!good)
 		tg_tls_load_warn(loader, "%s: %s; it is not shown to clients", pair->ocsp, problem);
 	return true;
 }
@@ -221,6 +228,9 @@ load_file(struct tg_tls_loader *loader, struct pair *pair, struct tg_tls_names *
 
 	if (!read_pair(loader, pair))
 		return false;
+	tg_tls_digest_add(&loader->digest, tg_str_of(pair->cert));
+	tg_tls_digest_add(&loader->digest, pair->cert_text);
+	tg_tls_digest_add(&loader->digest, pair->key_text);
 	certificate = tg_tls_certificate_parse(pair->cert_text, pair->key_text, pair->cert,
 	    pair->key, loader->error, sizeof(loader->error));
 	if (certificate == NULL)

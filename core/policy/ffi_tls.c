@@ -27,6 +27,7 @@ int
 tg_ffi_plan_tls(
     struct tg_vm *vm, const struct tg_tls_options *options, const char *where, size_t len)
 {
+	const struct tg_plan *before = vm->config.before;
 	struct place place = { vm->config.plan, { where, len } };
 	struct tg_tls_loader loader = {
 		.files = vm->config.tls_files,
@@ -34,6 +35,8 @@ tg_ffi_plan_tls(
 		.on_certificate = tg_tls_ask_certificate,
 		.on_warning = on_warning,
 		.arg = &place,
+		.known = before != NULL ? before->tls : NULL,
+		.known_count = before != NULL ? before->tls_count : 0,
 	};
 	struct tg_tls_context *context;
 	int number;

@@ -82,6 +82,8 @@ struct tg_vm_config {
 	struct tg_shared *shared;
 	struct tg_tls_files *tls_files; /* control: what TLS reads; worker: not used */
 	struct tg_tls_rings *tls_rings; /* the same of its ticket keys */
+	const struct tg_plan
+	    *before; /* control, while loading: its TLS goes on where it is the same; or NULL */
 	tg_log_line_fn log_line;
 	tg_log_check_fn log_check;
 	tg_user_error_fn user_error; /* NULL: the process is what it was to become */

@@ -200,6 +200,7 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.shared = control->shared,
 		.tls_files = control->tls_files,
 		.tls_rings = control->tls_rings,
+		.before = control->plan,
 		.log_line = tg_logger_line,
 		.log_check = tg_logger_check,
 		.user_error = control->settled ? NULL : tg_identity_error,

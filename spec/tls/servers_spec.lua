@@ -71,6 +71,34 @@ describe("a server that speaks TLS", function()
         end
     end)
 
+    it("keeps its connection and its session over a reload, unless what they rest on has changed", function()
+        local ca = h.authority()
+        local trusted = h.write("trusted.pem", h.read(ca.cert))
+        local server = nginx(ca:issue { "shop.example" }, "", "keepalive_requests 4;")
+        local options = { servers = { server }, tls = { ca = trusted, sni = "shop.example" }, pool = { idle = "60s" } }
+        local gate = h.tidegate(options)
+        local function visit()
+            local headers = get(gate, "/").headers
+            return headers["x-connection"], headers["x-reused"]
+        end
+
+        local first = visit()
+        assert.equal(0, gate:reload(options).status)
+        assert.equal(first, visit())
+        assert.equal(0, gate:reload(options).status)
+        for _ = 1, 2 do assert.equal(first, visit()) end
+        local second, reused = visit() -- nginx has closed the first
+        assert.not_equal(first, second)
+        assert.equal("r", reused)
+
+        h.write("trusted.pem", h.read(ca.cert) .. h.read(h.authority("Other CA").cert))
+        assert.equal(0, gate:reload(options).status)
+        local third
+        third, reused = visit()
+        assert.not_equal(second, third)
+        assert.equal(".", reused)
+    end)
+
     it("is shown our certificate", function()
         local ca = h.authority()
         local ours = ca:issue { "gate.example" }

@@ -299,6 +299,10 @@ on_connect(struct tg_conn *conn, int status)
 	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
 
 	TG_CHECK(client, CLIENT_MAGIC);
+	if (client->state != TG_CLIENT_SECURING) { /* its time was over before */
+		tg_client_close(client, false);
+		return;
+	}
 	if (!tg_secured_end(client, status)) {
 		end_unasked(client, TG_END_TLS_HANDSHAKE);
 		return;

@@ -1,7 +1,7 @@
 -- The proxies that are compared, and how one is started. A peer is a file in peers/:
 --
 --     name      its row in the table
---     missing   (bench) → why it cannot run here; nil: it can
+--     missing   (bench, workload) → why it cannot run here; nil: it can
 --     command   (site) → argv, after writing its files into site.dir
 --     heap      optional: (site) → bytes in use on its heap, or nil
 --
@@ -21,13 +21,13 @@ function M.all()
 end
 
 -- Those that can do what the workload wants, whose name is then a row.
-local SECURED = { nginx = true, haproxy = true, tidegate = true }
+local CAPABLE = { nginx = true, haproxy = true, tidegate = true }
 
 function M.of(bench, workload)
-    if not workload.tls then return bench.peers end
+    if not workload.tls and not workload.tcp then return bench.peers end
     local list = {}
     for _, peer in ipairs(bench.peers) do
-        if SECURED[peer.name] then list[#list + 1] = peer end
+        if CAPABLE[peer.name] or (workload.tcp and peer.name == "relay") then list[#list + 1] = peer end
     end
     return list
 end
@@ -50,7 +50,7 @@ end
 --- A running site, or nil and why not; `true` as third result if that is a failure and
 --- not just something that is not installed.
 function M.start(peer, bench, workload, origin)
-    local missing = peer.missing and peer.missing(bench)
+    local missing = peer.missing and peer.missing(bench, workload)
     if missing then return nil, peer.name .. " skipped: " .. missing, false end
 
     local site = {

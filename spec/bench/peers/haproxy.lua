@@ -6,7 +6,7 @@ global
     nbthread 1
     maxconn %d
 defaults
-    mode http
+    mode %s
     timeout connect 5s
     timeout client 1h
     timeout server 50s
@@ -29,7 +29,7 @@ return {
     name = "haproxy",
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
-        local config = CONFIG:format(site.bench.most_clients + 128, site.port,
+        local config = CONFIG:format(site.bench.most_clients + 128, site.workload.tcp and "tcp" or "http", site.port,
             site.certificate and TLS:format(site.certificate[3]) or "", site.origins[1], site.origins[2],
             site.workload.haproxy or "")
         -- Only with a master process (-W, in the foreground) can it be reloaded.

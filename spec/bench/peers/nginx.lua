@@ -22,6 +22,20 @@ local HTTP = [[
     }
 ]]
 
+local STREAM = [[
+stream {
+    upstream web {
+        server 127.0.0.1:%d;
+        server 127.0.0.1:%d;
+    }
+    server {
+        listen 127.0.0.1:%d backlog=4096;
+        proxy_pass web;
+    }
+}
+]]
+local STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
 local function tls(certificate)
     return ("ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;"
         .. " ssl_certificate %s; ssl_certificate_key %s"):format(certificate[1], certificate[2])
@@ -29,8 +43,16 @@ end
 
 return {
     name = "nginx",
-    missing = function(bench) return bench.not_in_path "nginx" end,
+    missing = function(bench, workload)
+        if workload.tcp and not io.open(STREAM_MODULE) then return "libnginx-mod-stream is not installed" end
+        return bench.not_in_path "nginx"
+    end,
     command = function(site)
+        if site.workload.tcp then
+            local main = "load_module " .. STREAM_MODULE .. ";\n"
+                .. STREAM:format(site.origins[1], site.origins[2], site.port)
+            return nginx.command(site.dir, site.bench.most_clients, "", main)
+        end
         local http = HTTP:format(site.origins[1], site.origins[2], site.port,
             site.certificate and tls(site.certificate) or "", site.workload.nginx or "")
         return nginx.command(site.dir, site.bench.most_clients, http)

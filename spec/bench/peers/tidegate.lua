@@ -40,13 +40,28 @@ local function stats(site)
     return ok and decoded or {}
 end
 
+local TCP = [[
+local tide = require "tidegate"
+
+tide.process { control = "%s" }
+
+local web = tide.backend("web", {
+    mode = "tcp",
+    check = { "http", path = "/", interval = "2s", rise = 2, fall = 3 },
+    servers = { { "a", "127.0.0.1:%d" }, { "b", "127.0.0.1:%d" } },
+})
+
+tide.listen("127.0.0.1:%d", { mode = "tcp", route = function() return web end })
+]]
+
 return {
     name = "tidegate",
     missing = function(bench)
         return not bench.tidegate and bench.tidegate_path .. " is not built" or nil
     end,
     command = function(site)
-        local config = CONFIG:format(control(site), site.origins[1], site.origins[2],
+        local config = site.workload.tcp and TCP:format(control(site), site.origins[1], site.origins[2], site.port)
+            or CONFIG:format(control(site), site.origins[1], site.origins[2],
             site.workload.tidegate or "", site.port,
             site.certificate and ("tls = { %q, %q }"):format(site.certificate[1], site.certificate[2]) or "")
         local file = process.spit(site.dir .. "/gate.lua", config)

@@ -10,15 +10,14 @@
 #include "proxy/end.h"
 
 struct tg_counters {
-	_Atomic uint64_t accepted;   /* client connections */
-	_Atomic int64_t connections; /* open now */
-	_Atomic uint64_t requests;   /* begun: a first byte came */
-	_Atomic int64_t active;      /* begun and not ended */
-	_Atomic uint64_t
-	    tls_handshakes; /* with clients, that were completed; failed ones are endings */
-	_Atomic uint64_t tls_resumed;   /* of these, those that resumed a session */
-	_Atomic uint64_t hook_errors;   /* script errors, all hooks */
-	_Atomic uint64_t pick_fallback; /* picks that failed: the engine's round robin chose */
+	_Atomic uint64_t accepted;       /* client connections */
+	_Atomic int64_t connections;     /* open now */
+	_Atomic uint64_t requests;       /* begun: a first byte came */
+	_Atomic int64_t active;          /* begun and not ended */
+	_Atomic uint64_t tls_handshakes; /* with clients, completed; failed ones are endings */
+	_Atomic uint64_t tls_resumed;    /* of these, those that resumed a session */
+	_Atomic uint64_t hook_errors;    /* script errors, all hooks */
+	_Atomic uint64_t pick_fallback;  /* picks that failed: the engine's round robin chose */
 	_Atomic uint64_t ends[TG_END_COUNT];
 };
 

@@ -52,9 +52,8 @@ struct tg_server {
 	struct tg_str backend;          /* constant: the names that identify it */
 	struct tg_str name;
 	struct tg_str address;
-	struct tg_str host; /* constant: to be resolved; ptr NULL when the address is literal */
-	struct tg_str
-	    identity; /* constant: host, or the IP, or "unix": whom its certificate has to name */
+	struct tg_str host;     /* constant: to be resolved; ptr NULL when the address is literal */
+	struct tg_str identity; /* constant: host, IP, or "unix": whom its certificate names */
 	uint16_t port;
 	uint32_t hash; /* constant: of the three names, for the registry */
 	struct tg_health health;

@@ -70,4 +70,15 @@ function M.known(number)
     return number >= 0 and number or "null"
 end
 
+--- What `req.tls` says, as an object; null for nil.
+function M.tls(tls)
+    if not tls then return "null" end
+    local client = tls.client
+    return '{"version":' .. M.quoted(tls.version) .. ',"cipher":' .. M.quoted(tls.cipher)
+        .. ',"sni":' .. M.quoted(tls.sni) .. ',"alpn":' .. M.quoted(tls.alpn)
+        .. ',"resumed":' .. (tls.resumed and "true" or "false")
+        .. ',"client":' .. M.quoted(client and client.subject)
+        .. ',"verified":' .. (client and client.verified and "true" or "false") .. "}"
+end
+
 return M

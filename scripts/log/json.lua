@@ -35,6 +35,7 @@ function M.new()
             .. ',"listener":' .. quoted(req.listener) .. ',"listener_name":' .. quoted(req.listener_name)
             .. ',"method":' .. quoted(method) .. ',"host":' .. quoted(req.host)
             .. ',"target":' .. quoted(req.target) .. ',"version":' .. quoted(req.head_ms >= 0 and req.version)
+            .. ',"tls":' .. jsontext.tls(req.tls)
             .. ',"status":' .. (status ~= 0 and status or "null")
             .. ',"bytes_in":' .. req.bytes_in .. ',"bytes_out":' .. req.bytes_out
             .. ',"backend":' .. quoted(req.backend)

@@ -26,6 +26,7 @@ function M.new()
             .. '","client":' .. quoted(conn.client) .. ',"client_port":' .. conn.client_port
             .. ',"listener":' .. quoted(conn.listener) .. ',"listener_name":' .. quoted(conn.listener_name)
             .. ',"sni":' .. quoted(conn.sni) .. ',"alpn":' .. list(conn.alpn)
+            .. ',"tls":' .. jsontext.tls(conn.tls)
             .. ',"bytes_in":' .. conn.bytes_in .. ',"bytes_out":' .. conn.bytes_out
             .. ',"backend":' .. quoted(conn.backend)
             .. ',"server":' .. quoted(server and server.name)

@@ -187,7 +187,7 @@ describe("log/json", function()
                 request_cookie = "S=1" }, headers = { Referer = "http://a/", ["User-Agent"] = "curl/8" } }))
         assert.same({
             time = "2009-02-06T12:14:14.655Z", client = "10.0.1.2", client_port = 33317, listener = "*:80",
-            method = "GET", host = "1wt.eu", target = "/index.html", version = "1.1", status = 200,
+            method = "GET", host = "1wt.eu", target = "/index.html", version = "1.1", status = 200, tls = cjson.null,
             bytes_in = 12, bytes_out = 2750, backend = "static", server = "srv1", head_ms = 10, wait_ms = 0,
             connect_ms = 30, response_ms = 69, total_ms = 109, retries = 1, redispatched = true,
             reused = true, listener_name = "in", cookie_flags = "VN", process_connections = 5,
@@ -202,12 +202,23 @@ describe("log/json", function()
         for _, req in ipairs { unread(), unread { backend_queue = 0 } } do
             local record = cjson.decode(line(req))
             for _, name in ipairs { "method", "target", "host", "version", "status", "backend", "server",
-                "head_ms", "wait_ms", "connect_ms", "response_ms", "referer", "user_agent", "captured" } do
+                "head_ms", "wait_ms", "connect_ms", "response_ms", "referer", "user_agent", "captured", "tls" } do
                 assert.equal(cjson.null, record[name], name)
             end
             assert.equal(5000, record.total_ms)
             assert.equal("CR", record.end_code)
         end
+    end)
+
+    it("says how the client's TLS is", function()
+        local function said(tls) return cjson.decode(line(request { tls = tls })).tls end
+        assert.same({ version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256", sni = cjson.null, alpn = cjson.null,
+            resumed = false, client = cjson.null, verified = false },
+            said { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256", resumed = false })
+        assert.same({ version = "TLSv1.2", cipher = "X", sni = "a.example", alpn = "h2", resumed = true,
+            client = 'CN="ann"', verified = true },
+            said { version = "TLSv1.2", cipher = "X", sni = "a.example", alpn = "h2", resumed = true,
+                client = { subject = 'CN="ann"', verified = true } })
     end)
 
     it("writes the time of each request, to the millisecond", function()
@@ -302,7 +313,7 @@ describe("tcpjson", function()
         assert.same({ "bck", "srv1", 212, 3, 5007, "--", "ok" }, { object.backend, object.server, object.bytes_out,
             object.inspect_ms, object.total_ms, object.end_code, object["end"] })
         object = cjson.decode(line(connection(UNSERVED)))
-        for _, name in ipairs { "sni", "alpn", "backend", "server", "wait_ms", "connect_ms" } do
+        for _, name in ipairs { "sni", "alpn", "tls", "backend", "server", "wait_ms", "connect_ms" } do
             assert.equal(cjson.null, object[name], name)
         end
     end)

@@ -1,4 +1,5 @@
 -- Clients that come by TLS: the HTTP of it is the same.
+local cjson = require "cjson"
 local h = require "harness"
 local origin, secure, code = h.origin, h.secure, h.code
 
@@ -23,6 +24,18 @@ describe("a client that comes by TLS", function()
         assert.equal("/a?b=c", server.seen[1].target)
         local stats = gate:stats()
         assert.same({ handshakes = 2, resumed = 0 }, stats.tls)
+    end)
+
+    it("has its TLS in the log, also when it has gone", function()
+        local gate, ca = secured_gate { servers = { origin { on_accept = "hang" } }, log = { to = "stdout", format = "json" } }
+        local client = assert(secure(gate, { name = "shop.example", ca = ca.cert, version = "1.3" }))
+        client:send(h.request_text {})
+        gate:wait_stats(function(stats) return stats.backends.web.servers.a.active == 1 end)
+        client:reset()
+        local line = h.wait_until(function() return gate:stdout():match "%b{}" end, "the line of the log")
+        local record = cjson.decode(line)
+        assert.equal("client_gone", record["end"])
+        assert.same({ "TLSv1.3", "shop.example", false }, { record.tls.version, record.tls.sni, record.tls.resumed })
     end)
 
     it("keeps its connection, and asks many at once, all in one record", function()

@@ -27,7 +27,8 @@ describe("a client that comes by TLS", function()
     end)
 
     it("has its TLS in the log, also when it has gone", function()
-        local gate, ca = secured_gate { servers = { origin { on_accept = "hang" } }, log = { to = "stdout", format = "json" } }
+        local gate, ca = secured_gate { servers = { origin { on_accept = "hang" } },
+            log = { to = "stdout", format = "json" } }
         local client = assert(secure(gate, { name = "shop.example", ca = ca.cert, version = "1.3" }))
         client:send(h.request_text {})
         gate:wait_stats(function(stats) return stats.backends.web.servers.a.active == 1 end)

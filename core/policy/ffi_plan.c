@@ -5,6 +5,7 @@
 
 #include "base/intern.h"
 #include "policy/task.h"
+#include "policy/timers.h"
 
 static bool
 builds(const struct tg_vm *vm)

@@ -41,24 +41,7 @@ void tg_task_wake(struct tg_task *task, int code, struct tg_str received);
 /* Forget a parked task: its coroutine is dropped, its sockets are closed. */
 void tg_task_cancel(struct tg_task *task);
 
-/* Begin to run, and stop, the functions at intervals. */
-void tg_vm_timers_start(struct tg_vm *vm);
-void tg_vm_timers_stop(struct tg_vm *vm);
-
-/* Is there a call of a timer's function that has not ended, or is about to begin? */
-bool tg_vm_timers_busy(const struct tg_vm *vm);
-
 void tg_tasks_free(struct tg_vm *vm);
-
-struct tg_vm_timer {
-	struct tg_timer timer;
-	struct tg_vm *vm;
-	int64_t first_ms, ms;     /* negative: asleep until it is woken */
-	struct tg_server *server; /* that it checks; NULL: none. The plan holds it */
-	const char *where;        /* of its function, interned */
-	int index;
-	bool running; /* a call has not ended yet */
-};
 
 struct tg_where {
 	int hook, index;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "policy/task.h"
+#include "policy/timers.h"
 
 extern const char tg_ffi_cdef[]; /* made by the build: base/view.h, proxy/view.h, policy/ffi.h */
 

@@ -104,6 +104,14 @@ tg_arena_copy(struct tg_arena *arena, struct tg_str from)
 }
 
 void
+tg_arena_move(struct tg_arena *to, struct tg_arena *from)
+{
+	tg_assert(to->chunks == NULL && to->large == NULL && to->blocks == from->blocks);
+	*to = *from;
+	tg_arena_init(from, from->blocks);
+}
+
+void
 tg_arena_reset(struct tg_arena *arena)
 {
 	struct tg_arena_chunk *chunk, *older;

@@ -30,6 +30,9 @@ TG_MUST_USE void *tg_arena_alloc(struct tg_arena *arena, size_t size);
  * the absent view is copied as an empty string. */
 TG_MUST_USE struct tg_str tg_arena_copy(struct tg_arena *arena, struct tg_str from);
 
+/* All that is in `from` belongs to `to` from now on, which had nothing; views of it stay valid. */
+void tg_arena_move(struct tg_arena *to, struct tg_arena *from);
+
 /* Free everything; the arena is as after init. */
 void tg_arena_reset(struct tg_arena *arena);
 

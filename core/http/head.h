@@ -75,6 +75,7 @@ struct tg_head {
 	struct tg_str path;   /* starts with "/" (or is "*"); undecoded, without the query */
 	struct tg_str query;  /* without the "?"; ptr NULL when there is none */
 	uint8_t method_id;    /* enum tg_method */
+	bool https;           /* the target names a resource that is for https only */
 
 	/* the start line of a response */
 	struct tg_str reason;
@@ -94,6 +95,13 @@ struct tg_head {
 	struct tg_field *fields; /* in the order they came; additions at the end */
 	uint16_t count, capacity;
 };
+
+/* Did it come by HTTP/1.0, which has neither chunks nor interim answers? */
+static inline bool
+tg_head_is_old(const struct tg_head *head)
+{
+	return head->major == 1 && head->minor == 0;
+}
 
 /* What an edit or a parse can come to, all negative. */
 enum tg_http_error {

@@ -1,6 +1,20 @@
 /* Bodies: where they end. */
 #include "http/http1_private.h"
 
+void
+tg_http1_told_init(struct tg_http1 *http, struct tg_head *head)
+{
+	*http = (struct tg_http1){ .head = head, .told = true, .left = head->length };
+	http->state = head->framing == TG_FRAMING_NONE ? TG_HTTP1_DONE : TG_HTTP1_BODY;
+}
+
+static bool
+until_end(const struct tg_http1 *http)
+{
+	return http->head->framing == TG_FRAMING_CLOSE ||
+	    (http->head->framing == TG_FRAMING_CHUNKED && http->told);
+}
+
 int
 tg_http1_body(struct tg_http1 *http, char *data, size_t len, size_t *used, struct tg_str *body)
 {
@@ -11,13 +25,13 @@ tg_http1_body(struct tg_http1 *http, char *data, size_t len, size_t *used, struc
 	tg_assert(http->state > TG_HTTP1_LINES);
 	if (http->state == TG_HTTP1_DONE)
 		return 1;
-	if (http->head->framing == TG_FRAMING_CHUNKED)
+	if (http->head->framing == TG_FRAMING_CHUNKED && !http->told)
 		return tg_http1_chunked(http, data, len, used, body);
 	if (http->head->framing == TG_FRAMING_LENGTH && len > http->left)
 		len = (size_t)http->left;
 	*used = len;
 	body->len = len;
-	if (http->head->framing == TG_FRAMING_CLOSE)
+	if (until_end(http))
 		return 0;
 	http->left -= len;
 	if (http->left == 0)
@@ -30,5 +44,5 @@ tg_http1_complete_at_eof(const struct tg_http1 *http)
 {
 	if (http->error != 0)
 		return false;
-	return http->state == TG_HTTP1_DONE || http->head->framing == TG_FRAMING_CLOSE;
+	return http->state == TG_HTTP1_DONE || until_end(http);
 }

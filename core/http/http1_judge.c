@@ -5,6 +5,7 @@
 #include "http/bytes.h"
 #include "http/fields.h"
 #include "http/http1_private.h"
+#include "http/http2_private.h"
 
 enum { OPTIONS_MAX = 256 }; /* of Connection: each is looked for among all fields */
 
@@ -251,23 +252,54 @@ judge_expect(struct tg_head *head, const struct survey *seen)
 	}
 }
 
-int
-tg_http1_judge_request(struct tg_head *head)
+/* Once the framing is known (`error`: that it is not). */
+static int
+judge_purpose(struct tg_head *head, const struct survey *seen, int error)
 {
-	struct survey seen = { .host = NULL };
-	int error = judge_common(head, &seen), target_error;
+	int target_error;
 
-	if (error == TG_HTTP_BAD || error == TG_HTTP_VERSION)
-		return error;
-	if (seen.hosts > 1)
+	if (seen->hosts > 1)
 		return TG_HTTP_BAD;
-	judge_expect(head, &seen);
-	target_error = tg_http1_judge_target(head, seen.host);
+	judge_expect(head, seen);
+	target_error = tg_http1_judge_target(head, seen->host);
 	if (target_error == TG_HTTP_BAD)
 		return TG_HTTP_BAD; /* outweighs a coding that is not known */
 	if (head->method_id == TG_METHOD_TRACE && head->framing != TG_FRAMING_NONE)
 		return TG_HTTP_BAD; /* RFC 9110 §9.3.8 */
 	return error != 0 ? error : target_error;
+}
+
+int
+tg_http1_judge_request(struct tg_head *head)
+{
+	struct survey seen = { .host = NULL };
+	int error = judge_common(head, &seen);
+
+	if (error == TG_HTTP_BAD || error == TG_HTTP_VERSION)
+		return error;
+	return judge_purpose(head, &seen, error);
+}
+
+int
+tg_http2_judge_request(struct tg_head *head, bool ended)
+{
+	struct survey seen = { .host = NULL };
+	int error;
+
+	head->major = head->minor = 1;
+	error = survey_head(head, &seen);
+	if (error == 0)
+		error = judge_framing(head, &seen);
+	if (error == 0 && ended && head->length > 0)
+		error = TG_HTTP_BAD;
+	if (error == 0 && !ended && !head->has_length)
+		head->framing = TG_FRAMING_CHUNKED;
+	if (error == 0)
+		error = judge_purpose(head, &seen, 0);
+	head->major = 2;
+	head->minor = 0;
+	head->keep_alive = true;
+	return error;
 }
 
 /* RFC 9112 §6.3, in its order: what has no body by its status has none whatever its fields say;

@@ -60,10 +60,11 @@ judge_absolute(struct tg_head *head)
 	const char *at, *authority, *end = head->target.ptr + head->target.len;
 	struct tg_str host;
 
-	if (starts(head->target, TG_STR("http://")))
-		authority = head->target.ptr + 7;
-	else if (starts(head->target, TG_STR("https://")))
+	head->https = starts(head->target, TG_STR("https://"));
+	if (head->https)
 		authority = head->target.ptr + 8;
+	else if (starts(head->target, TG_STR("http://")))
+		authority = head->target.ptr + 7;
 	else
 		return TG_HTTP_BAD;
 	for (at = authority; at < end && *at != '/' && *at != '?'; at++)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/port.h"
 
 /* One generation on this worker. */
 struct generation {
@@ -121,7 +122,7 @@ run_switch(struct tg_message *message, void *receiver)
 	worker->generations++;
 	for (unsigned i = 0; i < order->count; i++) {
 		const struct tg_new_port *port = &order->ports[i];
-		int err = tg_engine_listen(&worker->engine, port->state, port->fd, port->is_unix);
+		int err = tg_port_open(&worker->engine, port->state, port->fd, port->is_unix);
 
 		if (err != 0)
 			tg_log(TG_LOG_ERROR, "worker %u cannot accept on %.*s: %s", worker->index,

@@ -6,12 +6,13 @@
 #include "proxy/forward.h"
 #include "proxy/relay.h"
 
-enum { HEAD_SLACK = 512, PER_FIELD = 4, ERROR_BODY = 256 };
+enum { HEAD_SLACK = 512, PER_FIELD = 4, STATUS = 14, ERROR_BODY = 256 };
 
 bool
 tg_answer_may_keep(const struct tg_req *req)
 {
-	if (!req->in.keep_alive || req->engine->draining || req->client->port->closed)
+	if (!req->in.keep_alive || req->engine->draining || req->client->port->closed ||
+	    req->client->stream != NULL)
 		return false;
 	if (req->listener->options.max_body > 0 &&
 	    req->in.length > (uint64_t)req->listener->options.max_body)
@@ -26,7 +27,7 @@ tg_answer_connection(const struct tg_req *req)
 {
 	if (!req->keep_client)
 		return TG_CONNECTION_CLOSE;
-	return req->in.minor == 0 ? TG_CONNECTION_KEEP_ALIVE : TG_CONNECTION_SILENT;
+	return tg_head_is_old(&req->in) ? TG_CONNECTION_KEEP_ALIVE : TG_CONNECTION_SILENT;
 }
 
 struct tg_str
@@ -39,6 +40,8 @@ tg_answer_head(struct tg_req *req, enum tg_framing framing, enum tg_http1_connec
 
 	for (unsigned i = 0; i < req->out.count; i++)
 		cap += req->out.fields[i].name.len + req->out.fields[i].value.len + PER_FIELD;
+	if (req->client->stream != NULL) /* it is packed where it is sent */
+		return (struct tg_str){ "", cap - HEAD_SLACK + STATUS };
 	out = tg_arena_alloc(&req->arena, cap);
 	if (out == NULL)
 		return head;
@@ -52,24 +55,31 @@ int
 tg_answer_write(struct tg_req *req)
 {
 	bool no_content = req->out.status == 204 || req->out.status == 304;
-	struct tg_str parts[2];
+	struct tg_str head, body = req->answer;
 
 	req->keep_client = tg_answer_may_keep(req);
 	req->out.length = req->answer.len;
 	req->out.has_length = !no_content;
 	if (tg_forward_date(&req->out) != 0)
 		return TG_HTTP_MEMORY;
-	parts[0] = tg_answer_head(
-	    req, no_content ? TG_FRAMING_NONE : TG_FRAMING_LENGTH, tg_answer_connection(req));
-	parts[1] = req->answer;
+	req->out_framing = no_content ? TG_FRAMING_NONE : TG_FRAMING_LENGTH;
+	head = tg_answer_head(req, (enum tg_framing)req->out_framing, tg_answer_connection(req));
 	if (no_content || req->in.method_id == TG_METHOD_HEAD)
-		parts[1].len = 0;
-	if (parts[0].ptr == NULL)
+		body.len = 0;
+	if (head.ptr == NULL)
 		return TG_HTTP_MEMORY;
 	req->head_sent = true;
 	tg_client_watch(req->client);
 	req->view.status = req->out.status;
-	return tg_relay_to_client(req, parts, 2);
+	return tg_relay_to_client(req, head, body, true);
+}
+
+int
+tg_answer_interim(struct tg_req *req)
+{
+	struct tg_str head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_SILENT);
+
+	return head.ptr != NULL ? tg_relay_to_client(req, head, TG_STR(""), false) : TG_HTTP_MEMORY;
 }
 
 bool

@@ -15,10 +15,14 @@ bool tg_answer_may_keep(const struct tg_req *req);
 /* Write the answer that a script has set (tg_req_answer). 0 or negative: the client is gone. */
 TG_MUST_USE int tg_answer_write(struct tg_req *req);
 
+/* Write the interim answer (1xx) that `out` is. 0 or negative: the client is gone, or memory is out. */
+TG_MUST_USE int tg_answer_interim(struct tg_req *req);
+
 /* Write the answer of an ending; whether the client's connection may go on. */
 bool tg_answer_error(struct tg_req *req, const struct tg_end_row *row);
 
-/* Write a head (response side `out`) into the arena; ptr NULL: out of memory or too large. */
+/* Write a head (response side `out`) into the arena, for tg_relay_to_client; ptr NULL: out of memory or too
+ * large. */
 TG_MUST_USE struct tg_str tg_answer_head(
     struct tg_req *req, enum tg_framing framing, enum tg_http1_connection connection);
 

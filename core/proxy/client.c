@@ -3,28 +3,26 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "proxy/arrival.h"
 #include "proxy/relay.h"
 #include "proxy/req.h"
 #include "proxy/secured.h"
+#include "proxy/stream.h"
 #include "proxy/tcp.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 
 enum {
 	CLIENT_MAGIC = 0xc11e27,
-	PORT_MAGIC = 0x9047,
 	LINGER_MS = 2000,
-	LINGER_BYTES = 1024 * 1024,
 	/* A client that ended its side may still read (RFC 9112 §9.6 allows it) or may be gone:
 	 * only writing would tell. An answer that begins soon is still delivered, all of it; a slow
 	 * request is cancelled. */
 	HALF_CLOSED_MS = 500,
 };
 
-static const struct tg_conn_ops client_ops;
-
-static void
-start_timer(struct tg_client *client, int64_t ms)
+void
+tg_client_await(struct tg_client *client, int64_t ms)
 {
 	if (ms > 0)
 		tg_loop_timer_start(client->engine->loop, &client->timer, (uint64_t)ms);
@@ -32,181 +30,35 @@ start_timer(struct tg_client *client, int64_t ms)
 		tg_loop_timer_stop(client->engine->loop, &client->timer);
 }
 
-/* --- requests ----------------------------------------------------------------------------- */
-
-static enum tg_end
-end_of_error(int error)
+bool
+tg_client_is_tunnel(const struct tg_client *client)
 {
-	switch (error) {
-	case TG_HTTP_URI_TOO_LONG:
-		return TG_END_URI_TOO_LONG;
-	case TG_HTTP_TOO_LARGE:
-		return TG_END_HEAD_TOO_LARGE;
-	case TG_HTTP_VERSION:
-		return TG_END_VERSION;
-	case TG_HTTP_NOT_IMPLEMENTED:
-		return TG_END_NOT_IMPLEMENTED;
-	case TG_HTTP_MEMORY:
-		return TG_END_MEMORY;
-	default:
-		return TG_END_BAD_REQUEST;
-	}
+	return client->state == TG_CLIENT_BUSY && client->req->tunnel;
 }
 
-static size_t
-read_head(struct tg_client *client, const char *data, size_t len)
-{
-	struct tg_req *req = client->req;
-	size_t used = 0;
-	int r = tg_http1_head(&req->in_codec, data, len, &used);
-
-	if (r < 0) {
-		req->view.method = req->in.method;
-		req->view.target = req->in.target;
-		tg_req_end(req, end_of_error(r));
-		return len;
-	}
-	if (r == 1) {
-		tg_loop_timer_stop(client->engine->loop, &client->timer);
-		tg_req_start(req);
-	}
-	return used;
-}
-
-static void end_idle(struct tg_client *client, enum tg_end why);
-
-/* What comes before a request has gone wrong: it is counted, like the endings of requests. */
+/* The client has gone, or is silent, between requests. Where none has come at all, the log may want
+ * to know. */
 static void
-end_unasked(struct tg_client *client, enum tg_end why)
+end_idle(struct tg_client *client, enum tg_end why)
 {
-	tg_cell_add(&client->engine->counters->ends[why], 1);
-	end_idle(client, why);
-}
+	struct tg_req *req = NULL;
 
-/* What it has to say is next: its first request, or, in mode "tcp", whatever it is. */
-static void
-listen_to(struct tg_client *client)
-{
-	const struct tg_listener_options *options = tg_port_options(client->port);
-
-	client->state = TG_CLIENT_IDLE;
-	if (options->tcp) {
-		tg_tcp_begin(client);
+	if (client->fresh && tg_port_options(client->port)->log_empty)
+		req = tg_req_new(client, true);
+	if (req == NULL) {
+		tg_client_close(client, false);
 		return;
 	}
-	start_timer(client, options->head_ms);
-	tg_conn_resume(&client->conn);
+	client->req = req;
+	client->state = TG_CLIENT_BUSY;
+	tg_req_end(req, why);
 }
 
 void
-tg_client_begin(struct tg_client *client)
+tg_client_unasked(struct tg_client *client, enum tg_end why)
 {
-	const struct tg_plan_listener *listener = tg_port_listener(client->port);
-
-	if (listener->tls == NULL) {
-		listen_to(client);
-		return;
-	}
-	start_timer(client, listener->options.handshake_ms);
-	if (!tg_secured_begin(client))
-		tg_client_close(client, false);
-}
-
-/* Who it is, is known. */
-static void
-greet(struct tg_client *client)
-{
-	if (tg_port_options(client->port)->has_accept)
-		tg_tcp_admit(client);
-	else
-		tg_client_begin(client);
-}
-
-/* The header of a proxy. */
-static size_t
-read_proxied(struct tg_client *client, const char *data, size_t len)
-{
-	bool done;
-	int used = tg_proxied_read(client, data, len, &done);
-
-	if (used < 0) {
-		end_unasked(client, TG_END_PROXY_HEADER);
-		return len;
-	}
-	if (done)
-		greet(client);
-	return (size_t)used;
-}
-
-/* The length of empty lines before another request: some clients send one behind a body (RFC 9112 §2.2).
- * They are no request, and nobody is given more time for them. */
-static size_t
-empty_lines(struct tg_client *client, const char *data, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len && data[at] == (client->half_line ? '\n' : '\r')) {
-		client->half_line = !client->half_line;
-		at++;
-	}
-	return at;
-}
-
-/* The request's reader has to judge what begins with half an empty line. */
-static void
-give_half_line(struct tg_client *client)
-{
-	size_t used;
-
-	if (client->half_line)
-		(void)!tg_http1_head(&client->req->in_codec, "\r", 1, &used);
-	client->half_line = false;
-}
-
-/* Let the request take what it wants of the bytes; 0: nothing now. */
-static size_t
-consume(struct tg_client *client, char *data, size_t len)
-{
-	struct tg_req *req = client->req;
-
-	if (client->state == TG_CLIENT_PROXIED)
-		return read_proxied(client, data, len);
-	if (client->state == TG_CLIENT_SECURING)
-		return 0; /* it is not ours */
-	if (client->state == TG_CLIENT_IDLE) {
-		size_t empty = client->fresh ? 0 : empty_lines(client, data, len);
-
-		if (empty > 0)
-			return empty;
-		if (!tg_conn_drained(&client->conn))
-			return 0; /* or answers would pile up for who asks and does not read */
-		req = tg_req_new(client, false);
-		if (req == NULL) {
-			tg_client_close(client, false);
-			return len;
-		}
-		client->req = req;
-		client->state = TG_CLIENT_BUSY;
-		client->fresh = false;
-		client->progress = 0;
-		give_half_line(client);
-		start_timer(client, req->listener->options.head_ms);
-	}
-	if (client->state != TG_CLIENT_BUSY) { /* closing: whatever comes is thrown away */
-		client->progress += (uint32_t)len;
-		if (client->progress > LINGER_BYTES)
-			tg_client_close(client, false);
-		return len;
-	}
-	if (req->tunnel)
-		return tg_tunnel_from_client(req, data, len);
-	if (req->view.raw)
-		return tg_tcp_early(req, data, len);
-	if (!req->head_done)
-		return read_head(client, data, len);
-	if (req->in_done || !(req->sending || req->discard))
-		return 0;
-	return tg_relay_request(req, data, len);
+	tg_cell_add(&client->engine->counters->ends[why], 1);
+	end_idle(client, why);
 }
 
 static size_t
@@ -217,7 +69,7 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 
 	TG_CHECK(client, CLIENT_MAGIC);
 	while (used < len && n > 0 && client->state != TG_CLIENT_CLOSING) {
-		n = consume(client, data + used, len - used);
+		n = tg_client_hear(client, data + used, len - used);
 		used += n;
 	}
 	if (client->state == TG_CLIENT_BUSY && client->req->sending)
@@ -257,7 +109,7 @@ tg_client_watch(struct tg_client *client)
 	} else if (!tg_timer_active(&client->timer) || client->progress >= TG_PROGRESS_BYTES ||
 	    client->taking == tg_conn_drained(&client->conn)) {
 		client->progress = 0;
-		start_timer(client, client_ms(client));
+		tg_client_await(client, client_ms(client));
 	}
 }
 
@@ -272,42 +124,6 @@ end_of_gone(const struct tg_req *req)
 	if (req->head_sent || !req->in_done)
 		return TG_END_CLIENT_GONE_DATA;
 	return req->up != NULL && req->sending ? TG_END_CLIENT_GONE : TG_END_CLIENT_GONE_WAIT;
-}
-
-/* The client has gone, or is silent, between requests. Where none has come at all, the log may want
- * to know. */
-static void
-end_idle(struct tg_client *client, enum tg_end why)
-{
-	struct tg_req *req = NULL;
-
-	if (client->fresh && tg_port_options(client->port)->log_empty)
-		req = tg_req_new(client, true);
-	if (req == NULL) {
-		tg_client_close(client, false);
-		return;
-	}
-	client->req = req;
-	client->state = TG_CLIENT_BUSY;
-	tg_req_end(req, why);
-}
-
-/* Its TLS handshake has ended. */
-static void
-on_connect(struct tg_conn *conn, int status)
-{
-	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
-
-	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state != TG_CLIENT_SECURING) { /* its time was over before */
-		tg_client_close(client, false);
-		return;
-	}
-	if (!tg_secured_end(client, status)) {
-		end_unasked(client, TG_END_TLS_HANDSHAKE);
-		return;
-	}
-	listen_to(client);
 }
 
 static void
@@ -326,6 +142,11 @@ on_end(struct tg_conn *conn, int status)
 			tg_client_close(client, false);
 		return;
 	}
+	if (req->tunnel && status != 0 &&
+	    client->stream != NULL) { /* nothing of it waits anywhere */
+		tg_req_end(req, TG_END_TUNNEL_CLOSED);
+		return;
+	}
 	if (req->tunnel) {
 		tg_tunnel_client_ended(req, status);
 		return;
@@ -334,13 +155,18 @@ on_end(struct tg_conn *conn, int status)
 		tg_tcp_client_ended(req, status);
 		return;
 	}
+	if (status == 0 && client->stream != NULL) { /* that of its body: it still listens */
+		if (!req->in_done)
+			tg_relay_request_end(req);
+		return;
+	}
 	if (status != 0 || !req->head_done || !req->in_done) {
 		tg_req_end(req, end_of_gone(req));
 		return;
 	}
 	client->half_closed = true;
 	if (!req->head_sent)
-		start_timer(client, HALF_CLOSED_MS);
+		tg_client_await(client, HALF_CLOSED_MS);
 }
 
 /* No more of its body comes. Where that was to be thrown away, the answer is none the worse. */
@@ -373,11 +199,13 @@ on_timer(struct tg_timer *timer)
 
 	TG_CHECK(client, CLIENT_MAGIC);
 	if (client->state == TG_CLIENT_SECURING)
-		end_unasked(client, TG_END_TLS_HANDSHAKE);
+		tg_client_unasked(client, TG_END_TLS_HANDSHAKE);
+	else if (client->state == TG_CLIENT_SESSION)
+		tg_session_goaway(client->session);
 	else if (client->state <= TG_CLIENT_IDLE)
 		end_idle(client, TG_END_NO_REQUEST);
 	else if (client->state == TG_CLIENT_LINGER && still_taking(client))
-		start_timer(client, LINGER_MS);
+		tg_client_await(client, LINGER_MS);
 	else if (client->state != TG_CLIENT_BUSY)
 		tg_client_close(client, false);
 	else if (req->tunnel)
@@ -394,7 +222,7 @@ on_timer(struct tg_timer *timer)
 	else if (tg_pace_stalled(&client->pace, &client->conn, req->listener->options.client_ms))
 		tg_req_end(req, TG_END_CLIENT_TIMEOUT);
 	else
-		start_timer(client, tg_pace_look_ms(req->listener->options.client_ms));
+		tg_client_await(client, tg_pace_look_ms(req->listener->options.client_ms));
 }
 
 /* --- the connection ----------------------------------------------------------------------- */
@@ -404,7 +232,8 @@ on_timer(struct tg_timer *timer)
 static void
 linger(struct tg_client *client)
 {
-	if (client->conn.ended || (client->clean && tg_conn_untaken(&client->conn) == 0)) {
+	if (client->stream != NULL || client->conn.ended ||
+	    (client->clean && tg_conn_untaken(&client->conn) == 0)) {
 		tg_client_close(client, false);
 		return;
 	}
@@ -412,7 +241,7 @@ linger(struct tg_client *client)
 	client->progress = 0;
 	tg_pace_begin(&client->pace, &client->conn);
 	tg_conn_shutdown(&client->conn);
-	start_timer(client, LINGER_MS);
+	tg_client_await(client, LINGER_MS);
 	tg_conn_resume(&client->conn);
 }
 
@@ -423,7 +252,7 @@ tg_client_next(struct tg_client *client, bool keep, bool clean)
 		return;
 	if (keep && !client->half_closed && !client->port->closed) {
 		client->state = TG_CLIENT_IDLE;
-		start_timer(client, tg_port_options(client->port)->keep_alive_ms);
+		tg_client_await(client, tg_port_options(client->port)->keep_alive_ms);
 		tg_conn_resume(&client->conn);
 		return;
 	}
@@ -432,7 +261,7 @@ tg_client_next(struct tg_client *client, bool keep, bool clean)
 	if (tg_conn_drained(&client->conn))
 		linger(client);
 	else
-		start_timer(client, LINGER_MS);
+		tg_client_await(client, LINGER_MS);
 }
 
 /* The client has taken all: what waited for that goes on. */
@@ -471,6 +300,8 @@ on_drain(struct tg_conn *conn)
 		tg_conn_resume(conn);
 	else if (client->state == TG_CLIENT_BUSY)
 		go_on(client);
+	else if (client->state == TG_CLIENT_SESSION)
+		tg_session_flush(client->session);
 }
 
 /* In a tunnel it may have said something before it went. */
@@ -480,7 +311,7 @@ on_write_failed(struct tg_conn *conn)
 	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
 
 	TG_CHECK(client, CLIENT_MAGIC);
-	if (client->state != TG_CLIENT_BUSY || !client->req->tunnel)
+	if (client->state != TG_CLIENT_BUSY || !client->req->tunnel || client->stream != NULL)
 		return false;
 	tg_tunnel_client_deaf(client->req);
 	return true;
@@ -495,6 +326,8 @@ tg_client_close(struct tg_client *client, bool reset)
 	client->state = TG_CLIENT_CLOSING;
 	tg_secured_leave(client);
 	tg_loop_timer_stop(client->engine->loop, &client->timer);
+	if (client->session != NULL) /* while it is still known by whom its streams came */
+		tg_session_close(client->session);
 	if (reset)
 		tg_conn_reset(&client->conn);
 	else
@@ -509,13 +342,29 @@ on_closed(struct tg_conn *conn)
 
 	tg_assert(client->req == NULL);
 	tg_link_remove(&client->link);
-	free(client->proxied);
-	tg_gauge_add(&engine->counters->connections, -1);
-	tg_port_leave(client->port);
-	tg_port_put(client->port);
 	client->magic = 0;
-	tg_blocks_put(&engine->client_blocks, client);
+	if (client->stream != NULL) {
+		tg_port_put(client->port);
+		tg_stream_free(client->stream);
+	} else {
+		if (client->session != NULL)
+			tg_session_free(client->session);
+		free(client->proxied);
+		tg_gauge_add(&engine->counters->connections, -1);
+		tg_port_leave(client->port);
+		tg_port_put(client->port);
+		tg_blocks_put(&engine->client_blocks, client);
+	}
 	tg_engine_closed(engine);
+}
+
+static void
+on_connect(struct tg_conn *conn, int status)
+{
+	struct tg_client *client = tg_container_of(conn, struct tg_client, conn);
+
+	TG_CHECK(client, CLIENT_MAGIC);
+	tg_arrival_secured(client, status);
 }
 
 static void
@@ -524,7 +373,7 @@ on_certificate(struct tg_conn *conn, const char *name)
 	tg_secured_certify(tg_container_of(conn, struct tg_client, conn), name);
 }
 
-static const struct tg_conn_ops client_ops = {
+const struct tg_conn_ops tg_client_ops = {
 	.on_connect = on_connect,
 	.on_certificate = on_certificate,
 	.on_data = on_data,
@@ -535,97 +384,40 @@ static const struct tg_conn_ops client_ops = {
 };
 
 void
-tg_client_name(struct tg_client *client, const struct tg_addr *addr)
-{
-	client->peer_port = 0;
-	if (addr->len == 0 || tg_addr_ip(addr, client->ip, sizeof(client->ip)) < 0)
-		strcpy(client->ip, "unix");
-	else
-		client->peer_port = tg_addr_port(addr);
-}
-
-void
-tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer)
+tg_client_init(struct tg_client *client, struct tg_port *port)
 {
 	struct tg_engine *engine = port->engine;
-	struct tg_client *client = tg_blocks_get(&engine->client_blocks);
-	static const struct tg_addr nobody = { .len = 0 };
 
-	if (client == NULL) {
-		uv_fs_t close;
-
-		tg_port_leave(port);
-		uv_fs_close(&engine->loop->uv, &close, fd, NULL);
-		uv_fs_req_cleanup(&close);
-		return;
-	}
+	memset(client, 0, offsetof(struct tg_client, conn));
 	client->magic = CLIENT_MAGIC;
 	client->state = TG_CLIENT_IDLE;
-	client->proxied = NULL;
-	client->certify = NULL;
 	client->fresh = true;
 	client->accepted = tg_loop_now(engine->loop);
-	client->half_closed = false;
-	client->half_line = false;
-	client->clean = false;
-	client->taking = false;
-	client->shaking = false;
 	client->engine = engine;
 	client->port = port;
-	client->req = NULL;
+	client->root = client;
 	port->users++;
 	tg_timer_init(&client->timer, on_timer);
 	tg_link_init(&client->link);
 	tg_link_init(&client->line);
 	tg_list_push_back(&engine->clients, &client->link);
-	tg_client_name(client, port->is_unix ? &nobody : peer);
 	engine->open_handles++;
-	tg_cell_add(&engine->counters->accepted, 1);
-	tg_gauge_add(&engine->counters->connections, 1);
-	if (tg_conn_accept(&client->conn, engine->loop, &client_ops, fd, port->is_unix) != 0) {
-		client->state = TG_CLIENT_CLOSING;
-		return;
-	}
-	if (!tg_proxied_expected(tg_port_listener(port), port->is_unix ? &nobody : peer)) {
-		greet(client);
-		return;
-	}
-	client->state = TG_CLIENT_PROXIED;
-	start_timer(client, tg_port_options(port)->head_ms);
-	if (tg_proxied_begin(client))
-		tg_conn_resume(&client->conn);
-	else
-		tg_client_close(client, false);
 }
 
-struct tg_generation *
-tg_port_generation(const struct tg_port *port)
+bool
+tg_client_open_stream(struct tg_client *client, struct tg_stream *stream)
 {
-	return port->last != NULL ? port->last : port->engine->current;
-}
+	struct tg_client *root = stream->session->client;
 
-const struct tg_plan_listener *
-tg_port_listener(const struct tg_port *port)
-{
-	return &tg_port_generation(port)->plan->listeners[port->index];
-}
-
-const struct tg_listener_options *
-tg_port_options(const struct tg_port *port)
-{
-	return &tg_port_listener(port)->options;
-}
-
-void
-tg_port_put(struct tg_port *port)
-{
-	TG_CHECK(port, PORT_MAGIC);
-	if (--port->users > 0)
-		return;
-	tg_loop_timer_stop(port->engine->loop, &port->farewell);
-	if (port->last != NULL)
-		tg_generation_put(port->last);
-	tg_listener_state_put(port->state);
-	port->magic = 0;
-	free(port);
+	tg_client_init(client, root->port);
+	client->stream = stream;
+	client->root = root;
+	client->proxied = root->proxied;
+	client->peer_port = root->peer_port;
+	memcpy(client->ip, root->ip, sizeof(client->ip));
+	client->fresh = false;
+	client->req = tg_req_new(client, false);
+	if (client->req != NULL)
+		client->state = TG_CLIENT_BUSY;
+	return client->req != NULL;
 }

@@ -9,26 +9,14 @@
 
 #include "base/list.h"
 #include "net/conn.h"
-#include "proxy/engine.h"
+#include "proxy/end.h"
 #include "proxy/pace.h"
+#include "proxy/port.h"
 #include "proxy/proxied.h"
 
 struct tg_req;
-
-/* An address this worker accepts on. Clients hold it: it goes with the last of them. */
-struct tg_port {
-	uint32_t magic;
-	struct tg_link link; /* in engine->ports, until it is closed */
-	struct tg_listener listener;
-	struct tg_engine *engine;
-	unsigned users; /* clients, and 1 while it is open */
-	int index;      /* in the listeners of the plan that it serves */
-	bool closed;    /* no longer named: what its clients have asked is still answered */
-	bool is_unix;
-	struct tg_timer farewell;        /* closed: how long its tunnels may go on */
-	struct tg_generation *last;      /* closed: the last that named it, one user; else NULL */
-	struct tg_listener_state *state; /* counted */
-};
+struct tg_session;
+struct tg_stream;
 
 enum tg_client_state {
 	TG_CLIENT_PROXIED,  /* its proxy has still to say who it is */
@@ -36,8 +24,9 @@ enum tg_client_state {
 	TG_CLIENT_IDLE,     /* between requests */
 	TG_CLIENT_BUSY,     /* req is set */
 	TG_CLIENT_FLUSH,    /* closes when all is written */
-	TG_CLIENT_LINGER, /* all is written and our side ended: reads on so that no reset overtakes
+	TG_CLIENT_LINGER,  /* all is written and our side ended: reads on so that no reset overtakes
 	                      the answer */
+	TG_CLIENT_SESSION, /* it speaks HTTP/2, and its streams are clients of their own */
 	TG_CLIENT_CLOSING,
 };
 
@@ -50,11 +39,16 @@ struct tg_client {
 	bool clean;          /* FLUSH: nothing more is expected from the client */
 	bool taking;         /* the timer is about its taking the answer */
 	bool shaking;        /* one of engine->handshakes is its */
+	bool sniffed;        /* by its first bytes it speaks HTTP/1 */
+	uint8_t preface;     /* bytes that came, of those which HTTP/2 begins with */
 	struct tg_link link; /* in engine->clients */
 	struct tg_link line; /* in engine->handshake_line */
 	struct tg_engine *engine;
 	struct tg_port *port;
 	struct tg_req *req;
+	struct tg_session *session; /* SESSION; else NULL */
+	struct tg_stream *stream;   /* that it is; NULL: it is a connection */
+	struct tg_client *root;     /* whose connection that is: itself, but for streams */
 	struct tg_timer timer;      /* keep-alive, head, body, slow reader, linger */
 	uint64_t accepted;          /* ms of the loop's clock */
 	uint32_t progress;          /* body bytes since the timer was last started */
@@ -66,15 +60,33 @@ struct tg_client {
 	struct tg_conn conn;
 };
 
-/* A connection came in; owns fd. */
-void tg_client_accept(struct tg_port *port, int fd, const struct tg_addr *peer);
+extern const struct tg_conn_ops tg_client_ops;
 
-/* Call the client by that address. */
-void tg_client_name(struct tg_client *client, const struct tg_addr *addr);
+/* A stream is a client of its own, and its conn is there: it begins with a request. False: out of memory; it
+ * is to be closed. */
+TG_MUST_USE bool tg_client_open_stream(struct tg_client *client, struct tg_stream *stream);
 
-/* It may come in (tcp.h): TLS, where its listener speaks that, and then what it has to say. It may be closed
- * after this. */
-void tg_client_begin(struct tg_client *client);
+/* For arrival.c: all but its conn, and who it is; */
+void tg_client_init(struct tg_client *client, struct tg_port *port);
+/* what comes before a request has gone wrong: it is counted, like the endings of requests; */
+void tg_client_unasked(struct tg_client *client, enum tg_end why);
+/* and its first request begins, with these bytes. */
+void tg_client_request(struct tg_client *client, struct tg_str bytes);
+
+/* In client_in.c: let its request take what it wants of these bytes; 0: nothing now. */
+size_t tg_client_hear(struct tg_client *client, char *data, size_t len);
+
+/* Of a stream: the head of its request is complete, or refused (enum tg_http_error). */
+void tg_client_head(struct tg_client *client, struct tg_head *head, int error);
+
+/* The body of its request is not what the head has promised. */
+void tg_client_bad_body(struct tg_client *client);
+
+/* Is it at one end of a tunnel? */
+bool tg_client_is_tunnel(const struct tg_client *client);
+
+/* (Re)start its timer; 0: stop it. */
+void tg_client_await(struct tg_client *client, int64_t ms);
 
 /* The request has ended and its answer is written or queued. `keep`: go on with the next.
  * `clean`: all of the request was read, so closing at once resets nothing. */
@@ -86,16 +98,5 @@ void tg_client_watch(struct tg_client *client);
 /* Close at once; what is queued is lost. With `reset` the client can tell that the answer is
  * not whole. */
 void tg_client_close(struct tg_client *client, bool reset);
-
-/* What the port's next request is served by: the current generation, or the last that named it. */
-struct tg_generation *tg_port_generation(const struct tg_port *port);
-
-const struct tg_plan_listener *tg_port_listener(const struct tg_port *port);
-const struct tg_listener_options *tg_port_options(const struct tg_port *port);
-
-/* A client of the port is gone: its place is another's. */
-void tg_port_leave(struct tg_port *port);
-
-void tg_port_put(struct tg_port *port);
 
 #endif

@@ -6,14 +6,12 @@
 #include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/req.h"
+#include "proxy/stream.h"
 #include "proxy/upstream.h"
 
 enum {
 	ENGINE_MAGIC = 0xe461e,
-	PORT_MAGIC = 0x9047,
 	KEEP_CONNECTIONS = 1024,
-	SAY_MS = 10000,
-	FAREWELL_MS = 1000
 };
 
 static void run_room(struct tg_message *message, void *receiver);
@@ -39,6 +37,7 @@ tg_engine_init(struct tg_engine *engine, struct tg_engines *all, struct tg_loop 
 	tg_link_init(&engine->free_requests);
 	tg_link_init(&engine->all_requests);
 	tg_blocks_init(&engine->client_blocks, sizeof(struct tg_client), KEEP_CONNECTIONS);
+	tg_blocks_init(&engine->stream_blocks, sizeof(struct tg_stream), KEEP_CONNECTIONS);
 	tg_blocks_init(&engine->upstream_blocks, sizeof(struct tg_upstream), KEEP_CONNECTIONS);
 	engine->next_serial = 1;
 }
@@ -52,6 +51,7 @@ tg_engine_fini(struct tg_engine *engine)
 	free(engine->pools);
 	tg_requests_fini(engine);
 	tg_blocks_fini(&engine->client_blocks);
+	tg_blocks_fini(&engine->stream_blocks);
 	tg_blocks_fini(&engine->upstream_blocks);
 	engine->magic = 0;
 }
@@ -62,74 +62,6 @@ tg_generation_put(struct tg_generation *generation)
 	tg_assert(generation->users > 0);
 	if (--generation->users == 0)
 		generation->on_unused(generation);
-}
-
-/* --- ports -------------------------------------------------------------------------------- */
-
-static void
-on_connection(struct tg_listener *listener, int fd, const struct tg_addr *peer)
-{
-	tg_client_accept(tg_container_of(listener, struct tg_port, listener), fd, peer);
-}
-
-static void
-on_port_closed(struct tg_listener *listener)
-{
-	struct tg_port *port = tg_container_of(listener, struct tg_port, listener);
-	struct tg_engine *engine = port->engine;
-
-	tg_port_put(port);
-	tg_engine_closed(engine);
-}
-
-/* Once in a while, whichever thread it is: a site that is full says so, and not a thousand times. */
-static void
-say_full(struct tg_engine *engine, int most)
-{
-	uint64_t now = tg_loop_now(engine->loop), last = atomic_load(&engine->all->said_at);
-
-	if ((last == 0 || now >= last + SAY_MS) &&
-	    atomic_compare_exchange_strong(&engine->all->said_at, &last, now))
-		tg_log(TG_LOG_WARNING,
-		    "accepting pauses: the limit of connections, %d, is reached "
-		    "(max_connections, or what there are file descriptors for)",
-		    most);
-}
-
-/* A place for one more client, of the process and of the listener; `must`: beyond the limits. */
-static bool
-admit(struct tg_listener *listener, bool must)
-{
-	struct tg_port *port = tg_container_of(listener, struct tg_port, listener);
-	struct tg_engines *all = port->engine->all;
-	int most = must ? 0 : atomic_load_explicit(&all->max_connections, memory_order_relaxed);
-	int here = must ? 0 : tg_port_options(port)->max_connections;
-
-	if (!tg_limit_want(&all->connections, most)) {
-		say_full(port->engine, most);
-		return false;
-	}
-	if (tg_limit_want(&port->state->connections, here))
-		return true;
-	if (tg_limit_give(&all->connections))
-		tg_engines_room(all);
-	return false;
-}
-
-static void
-dismiss(struct tg_listener *listener)
-{
-	tg_port_leave(tg_container_of(listener, struct tg_port, listener));
-}
-
-void
-tg_port_leave(struct tg_port *port)
-{
-	struct tg_engines *all = port->engine->all;
-	bool here = tg_limit_give(&port->state->connections);
-
-	if (tg_limit_give(&all->connections) || here)
-		tg_engines_room(all);
 }
 
 static void
@@ -160,83 +92,6 @@ tg_engines_room(struct tg_engines *all)
 			tg_mailbox_send(all->list[i]->mailbox, &all->list[i]->room);
 }
 
-static bool
-is_tunnel(const struct tg_client *client)
-{
-	return client->state == TG_CLIENT_BUSY && client->req->tunnel;
-}
-
-/* Its tunnels have had their time. Those that have become one since get a second. */
-static void
-on_farewell(struct tg_timer *timer)
-{
-	struct tg_port *port = tg_container_of(timer, struct tg_port, farewell);
-	struct tg_engine *engine = port->engine;
-	struct tg_link *link, *next;
-
-	for (link = engine->clients.next; link != &engine->clients; link = next) {
-		struct tg_client *client = tg_container_of(link, struct tg_client, link);
-
-		next = link->next;
-		if (client->port == port && is_tunnel(client))
-			tg_req_end(client->req, TG_END_SHUTDOWN);
-	}
-	tg_loop_timer_start(engine->loop, &port->farewell, FAREWELL_MS);
-}
-
-int
-tg_engine_listen(struct tg_engine *engine, struct tg_listener_state *state, int fd, bool is_unix)
-{
-	struct tg_port *port = calloc(1, sizeof(*port));
-	int err = UV_ENOMEM;
-
-	if (port != NULL)
-		err = tg_listener_open(
-		    &port->listener, engine->loop, fd, on_connection, on_port_closed);
-	if (err != 0) {
-		free(port);
-		close(fd);
-		return err;
-	}
-	port->listener.admit = admit;
-	port->listener.dismiss = dismiss;
-	port->magic = PORT_MAGIC;
-	port->engine = engine;
-	port->users = 1;
-	port->index = -1;
-	port->is_unix = is_unix;
-	port->state = tg_listener_state_get(state);
-	tg_timer_init(&port->farewell, on_farewell);
-	tg_link_init(&port->link);
-	tg_list_push_back(&engine->ports, &port->link);
-	engine->open_handles++;
-	return 0;
-}
-
-/* Clients of the port finish what they do, and what they have asked already is answered, by the
- * generation that still named the port; those that are idle go. */
-static void
-close_port(struct tg_engine *engine, struct tg_port *port)
-{
-	struct tg_link *link, *next;
-
-	tg_link_remove(&port->link);
-	tg_listener_close(&port->listener);
-	port->closed = true;
-	port->last = engine->current;
-	port->last->users++;
-	tg_loop_timer_start(
-	    engine->loop, &port->farewell, (uint64_t)port->last->plan->process.tunnel_grace_ms);
-	for (link = engine->clients.next; link != &engine->clients; link = next) {
-		struct tg_client *client = tg_container_of(link, struct tg_client, link);
-
-		next = link->next;
-		if (client->port == port && client->state <= TG_CLIENT_IDLE &&
-		    client->state != TG_CLIENT_SECURING && tg_conn_quiet(&client->conn))
-			tg_client_next(client, false, true);
-	}
-}
-
 static int
 index_of(const struct tg_plan *plan, struct tg_str address)
 {
@@ -258,7 +113,7 @@ tg_engine_switch(struct tg_engine *engine, struct tg_generation *generation)
 
 		next = link->next;
 		if (index_of(generation->plan, port->state->address) < 0)
-			close_port(engine, port);
+			tg_port_close(port);
 	}
 	engine->current = generation;
 	for (link = engine->ports.next; link != &engine->ports; link = link->next) {
@@ -325,9 +180,20 @@ tg_engine_drain(struct tg_engine *engine)
 	TG_CHECK(engine, ENGINE_MAGIC);
 	engine->draining = true;
 	while (!tg_list_empty(&engine->ports))
-		close_port(engine, tg_container_of(engine->ports.next, struct tg_port, link));
+		tg_port_close(tg_container_of(engine->ports.next, struct tg_port, link));
 	tg_pools_clear(engine);
 	check_idle(engine);
+}
+
+/* Its streams have ended, but for tunnels that may go on. */
+static void
+stop_session(struct tg_client *client)
+{
+	bool busy = tg_session_busy(client->session);
+
+	tg_session_goaway(client->session);
+	if (!busy && client->state != TG_CLIENT_CLOSING)
+		tg_client_close(client, false);
 }
 
 void
@@ -340,11 +206,17 @@ tg_engine_stop(struct tg_engine *engine, bool tunnels)
 		struct tg_client *client = tg_container_of(link, struct tg_client, link);
 
 		next = link->next;
-		if (!tunnels && is_tunnel(client))
+		if (!tunnels && tg_client_is_tunnel(client))
 			continue;
 		if (client->state == TG_CLIENT_BUSY)
 			tg_req_end(client->req, TG_END_SHUTDOWN);
-		if (client->state != TG_CLIENT_CLOSING)
+		if (client->state != TG_CLIENT_CLOSING && client->state != TG_CLIENT_SESSION)
 			tg_client_close(client, false);
+	}
+	for (link = engine->clients.next; link != &engine->clients; link = link->next) {
+		struct tg_client *client = tg_container_of(link, struct tg_client, link);
+
+		if (client->state == TG_CLIENT_SESSION)
+			stop_session(client);
 	}
 }

@@ -43,6 +43,7 @@ struct tg_engine {
 	struct tg_message room;
 	atomic_bool room_sent;
 	struct tg_blocks client_blocks;
+	struct tg_blocks stream_blocks;
 	struct tg_blocks upstream_blocks;
 	struct tg_pool *pools; /* by server id */
 	unsigned pools_len;
@@ -63,12 +64,6 @@ void tg_engine_init(struct tg_engine *engine, struct tg_engines *all, struct tg_
 
 /* After on_idle and after the last generation was taken away. */
 void tg_engine_fini(struct tg_engine *engine);
-
-/* An address to accept on: `fd` from tg_listener_bind, `state` that of the plan (counted by the
- * call). 0 or negative (the descriptor is then closed). Call before the switch to the plan that
- * names it. */
-TG_MUST_USE int tg_engine_listen(
-    struct tg_engine *engine, struct tg_listener_state *state, int fd, bool is_unix);
 
 /* New requests get `generation` (one user of it is taken over). Ports, idle clients and idle
  * server connections that it no longer names are closed; the rest is not touched. */

@@ -46,22 +46,12 @@ answer_last(struct tg_req *req)
 	return err;
 }
 
-/* What is for an https server only must not be had without TLS (RFC 9110 §7.4). */
-static bool
-misses_tls(const struct tg_req *req)
-{
-	static const struct tg_str scheme = TG_STR("https:");
-
-	return !req->view.secure && req->in.target.len > scheme.len &&
-	    tg_str_ieq((struct tg_str){ req->in.target.ptr, scheme.len }, scheme);
-}
-
 enum tg_forward
 tg_forward_judge(struct tg_req *req)
 {
 	int hops;
 
-	if (misses_tls(req))
+	if (req->in.https && !req->view.secure) /* it must not be had without TLS (RFC 9110 §7.4) */
 		return TG_FORWARD_BAD;
 	if (req->in.method_id != TG_METHOD_OPTIONS && req->in.method_id != TG_METHOD_TRACE)
 		return TG_FORWARD_ON;
@@ -112,8 +102,13 @@ add_forwarded(struct tg_req *req)
 static int
 add_via(struct tg_req *req)
 {
-	return tg_head_add(&req->in, TG_STR("Via"),
-	    req->in.minor > 0 ? TG_STR("1.1 tidegate") : TG_STR("1.0 tidegate"));
+	struct tg_str via = TG_STR("1.1 tidegate");
+
+	if (req->in.major == 2)
+		via = TG_STR("2.0 tidegate");
+	else if (tg_head_is_old(&req->in))
+		via = TG_STR("1.0 tidegate");
+	return tg_head_add(&req->in, TG_STR("Via"), via);
 }
 
 int

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
+#include "proxy/arrival.h"
 #include "proxy/client.h"
 
 bool
@@ -91,7 +92,7 @@ target_of(const struct tg_client *client)
 
 	if (client->proxied != NULL && client->proxied->said.to.len > 0)
 		return client->proxied->said.to;
-	if (uv_fileno(&client->conn.uv.handle, &fd) != 0 ||
+	if (uv_fileno(&client->root->conn.uv.handle, &fd) != 0 ||
 	    getsockname(fd, &addr.sa, &addr.len) != 0)
 		addr.len = 0;
 	return addr;

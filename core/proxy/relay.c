@@ -2,6 +2,7 @@
 
 #include "proxy/client.h"
 #include "proxy/steps.h"
+#include "proxy/stream.h"
 #include "proxy/upstream.h"
 
 enum { PARTS = 5, FIRST_KEPT = 1024 };
@@ -119,6 +120,25 @@ tg_relay_request(struct tg_req *req, char *data, size_t len)
 }
 
 void
+tg_relay_request_end(struct tg_req *req)
+{
+	struct tg_str parts[PARTS] = { req->unsent };
+	char line[TG_CHUNK_LINE];
+
+	req->in_done = true;
+	req->awaits_continue = false;
+	req->unsent.len = 0;
+	if (!req->discard)
+		to_server(req, parts,
+		    frame(parts, 1, line, (enum tg_framing)req->in.framing, TG_STR(""), true));
+	if (req->up != NULL && req->up->connected)
+		tg_upstream_watch(req->up);
+	tg_client_watch(req->client);
+	if (req->discard)
+		tg_req_run(req);
+}
+
+void
 tg_relay_resume_request(struct tg_req *req)
 {
 	uint64_t serial = req->view.serial;
@@ -131,11 +151,24 @@ tg_relay_resume_request(struct tg_req *req)
 /* --- towards the client ------------------------------------------------------------------- */
 
 int
-tg_relay_to_client(struct tg_req *req, const struct tg_str *parts, unsigned count)
+tg_relay_to_client(struct tg_req *req, struct tg_str head, struct tg_str body, bool last)
 {
-	for (unsigned i = 0; i < count; i++)
+	struct tg_client *client = req->client;
+	struct tg_str parts[PARTS];
+	char line[TG_CHUNK_LINE];
+	unsigned n = 0;
+
+	if (client->stream != NULL) {
+		req->view.bytes_out += (int64_t)(head.len + body.len);
+		return tg_stream_answer(
+		    client->stream, head.len > 0 ? &req->out : NULL, body, last);
+	}
+	if (head.len > 0)
+		parts[n++] = head;
+	n = frame(parts, n, line, (enum tg_framing)req->out_framing, body, last);
+	for (unsigned i = 0; i < n; i++)
 		req->view.bytes_out += (int64_t)parts[i].len;
-	return tg_conn_write(&req->client->conn, parts, count);
+	return n > 0 ? tg_conn_write(&client->conn, parts, n) : 0;
 }
 
 void
@@ -144,7 +177,7 @@ tg_relay_flush_response(struct tg_req *req)
 	struct tg_str head = req->unsent_out;
 
 	req->unsent_out.len = 0;
-	if (head.len > 0 && tg_relay_to_client(req, &head, 1) != 0)
+	if (head.len > 0 && tg_relay_to_client(req, head, TG_STR(""), false) != 0)
 		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
 }
 
@@ -163,22 +196,16 @@ refuse_response(struct tg_req *req)
 size_t
 tg_relay_response(struct tg_req *req, char *data, size_t len)
 {
-	enum tg_framing framing = (enum tg_framing)req->out_framing;
-	struct tg_str parts[PARTS], body;
-	char line[TG_CHUNK_LINE];
+	struct tg_str head = req->unsent_out, body;
 	size_t used = 0;
-	unsigned n = 0;
 	int done = tg_http1_body(&req->out_codec, data, len, &used, &body);
 
 	if (done < 0) {
 		refuse_response(req);
 		return len;
 	}
-	if (req->unsent_out.len > 0)
-		parts[n++] = req->unsent_out;
 	req->unsent_out.len = 0;
-	n = frame(parts, n, line, framing, body, done == 1);
-	if (n > 0 && tg_relay_to_client(req, parts, n) != 0) {
+	if (tg_relay_to_client(req, head, body, done == 1) != 0) {
 		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
 		return len;
 	}
@@ -201,21 +228,17 @@ tg_relay_response(struct tg_req *req, char *data, size_t len)
 void
 tg_relay_response_end(struct tg_req *req, int status)
 {
-	enum tg_framing framing = (enum tg_framing)req->out_framing;
-	struct tg_str parts[PARTS];
-	char line[TG_CHUNK_LINE];
-	unsigned n;
+	struct tg_str head = req->unsent_out;
 
 	if (status != 0 || !tg_http1_complete_at_eof(&req->out_codec)) {
 		tg_req_end(req, TG_END_RESPONSE_CUT);
 		return;
 	}
-	n = frame(parts, 0, line, framing, TG_STR(""), true);
-	tg_relay_flush_response(req);
-	if (n > 0 && req->view.end == TG_END_NONE && tg_relay_to_client(req, parts, n) != 0)
+	req->unsent_out.len = 0;
+	if (tg_relay_to_client(req, head, TG_STR(""), true) != 0) {
 		tg_req_end(req, TG_END_CLIENT_GONE_DATA);
-	if (req->view.end != TG_END_NONE)
 		return;
+	}
 	req->out_done = true;
 	req->step = tg_step_complete;
 	tg_req_run(req);

@@ -10,6 +10,9 @@
  * request may have ended (look with tg_req_alive). */
 size_t tg_relay_request(struct tg_req *req, char *data, size_t len);
 
+/* The end of the request's body, where it does not show in its bytes. */
+void tg_relay_request_end(struct tg_req *req);
+
 /* The same for the response's body. With data NULL: it has none; what may have come behind the
  * head is in req->poisoned already. */
 size_t tg_relay_response(struct tg_req *req, char *data, size_t len);
@@ -25,7 +28,9 @@ void tg_relay_resume_request(struct tg_req *req);
 void tg_relay_flush_request(struct tg_req *req);
 void tg_relay_flush_response(struct tg_req *req);
 
-/* Write to the client and count; 0 or negative. */
-TG_MUST_USE int tg_relay_to_client(struct tg_req *req, const struct tg_str *parts, unsigned count);
+/* Write to the client and count: a head (of tg_answer_head; empty: none), and bytes of the body, in the framing of
+ * the answer; `last`: it ends with them. 0 or negative. The one place that knows what answers look like. */
+TG_MUST_USE int tg_relay_to_client(
+    struct tg_req *req, struct tg_str head, struct tg_str body, bool last);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/answer.h"
+#include "proxy/arrival.h"
 #include "proxy/capture.h"
 #include "proxy/client.h"
 #include "proxy/steps.h"
@@ -47,7 +48,7 @@ init_view(struct tg_req *req, bool empty)
 		.slot = slot,
 		.client = tg_str_of(client->ip),
 		.client_port = client->peer_port,
-		.secure = tg_conn_secure(&client->conn) ||
+		.secure = tg_conn_secure(&client->root->conn) ||
 		    (client->proxied != NULL && client->proxied->said.tls),
 		.listener = req->listener->address,
 		.listener_index = client->port->index,

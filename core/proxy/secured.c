@@ -113,6 +113,19 @@ tg_secured_leave(struct tg_client *client)
 }
 
 bool
+tg_secured_http2(const struct tg_client *client)
+{
+	SSL *ssl = tg_secured_ssl(client);
+	const unsigned char *name;
+	unsigned len;
+
+	if (ssl == NULL || !tg_port_options(client->port)->http2)
+		return false;
+	SSL_get0_alpn_selected(ssl, &name, &len);
+	return len == 2 && memcmp(name, "h2", 2) == 0;
+}
+
+bool
 tg_secured_end(struct tg_client *client, int status)
 {
 	struct tg_counters *counters = client->engine->counters;
@@ -139,5 +152,7 @@ tg_secured_end(struct tg_client *client, int status)
 SSL *
 tg_secured_ssl(const struct tg_client *client)
 {
-	return tg_conn_secure(&client->conn) ? tg_tls_ssl(&client->conn) : NULL;
+	const struct tg_conn *conn = &client->root->conn;
+
+	return tg_conn_secure(conn) ? tg_tls_ssl(conn) : NULL;
 }

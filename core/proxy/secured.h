@@ -39,6 +39,8 @@ void tg_secured_certified(struct tg_certify *certify);
 
 /* OpenSSL's object of the connection that the client has come by; NULL: plain. */
 struct ssl_st *tg_secured_ssl(const struct tg_client *client);
+/* Is it there by TLS, and was HTTP/2 agreed on? */
+bool tg_secured_http2(const struct tg_client *client);
 
 /* It is no longer at it, whatever the reason: another's turn. */
 void tg_secured_leave(struct tg_client *client);

@@ -243,12 +243,12 @@ end_of_edit(int err)
 static int
 tell_to_continue(struct tg_req *req)
 {
-	struct tg_str head = TG_STR("HTTP/1.1 100 Continue\r\n\r\n");
-
 	if (!tg_req_awaits_continue(req) || tg_head_find(&req->in, TG_STR("Expect"), NULL) != NULL)
 		return 0;
 	req->awaits_continue = false;
-	return tg_relay_to_client(req, &head, 1);
+	tg_head_init(&req->out, &req->arena);
+	req->out.status = 100;
+	return tg_answer_interim(req);
 }
 
 enum tg_next
@@ -299,20 +299,17 @@ tg_step_await(struct tg_req *req)
 static enum tg_next
 relay_interim(struct tg_req *req)
 {
-	struct tg_str head;
-
 	/* Nobody waits until the client has taken them. */
 	if (++req->interims > INTERIMS_MAX || req->interim_bytes > req->listener->limits.head) {
 		tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
 		return TG_NEXT_GO;
 	}
-	if (req->in.minor > 0) {
-		head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_SILENT);
-		if (head.ptr == NULL)
-			return end(req, TG_END_MEMORY);
-		req->interim_bytes += (uint32_t)head.len;
-		if (tg_relay_to_client(req, &head, 1) != 0)
+	if (!tg_head_is_old(&req->in)) {
+		int64_t before = req->view.bytes_out;
+
+		if (tg_answer_interim(req) != 0)
 			return end(req, TG_END_CLIENT_GONE_DATA);
+		req->interim_bytes += (uint32_t)(req->view.bytes_out - before);
 	}
 	if (req->out.status == 100)
 		req->awaits_continue = false;
@@ -334,7 +331,7 @@ choose_framing(const struct tg_req *req)
 
 	if (framing == TG_FRAMING_NONE || framing == TG_FRAMING_LENGTH)
 		return framing;
-	return req->in.minor > 0 ? TG_FRAMING_CHUNKED : TG_FRAMING_CLOSE;
+	return tg_head_is_old(&req->in) ? TG_FRAMING_CLOSE : TG_FRAMING_CHUNKED;
 }
 
 static enum tg_next
@@ -363,7 +360,7 @@ tg_step_response(struct tg_req *req)
 		if (req->out.status < 200 && req->out.status != 101)
 			return relay_interim(req);
 		req->awaits_continue = false;
-		if (req->out.status == 101 && !tg_tunnel_agreed(req)) {
+		if (req->out.status == 101 ? !tg_tunnel_agreed(req) : tg_tunnel_mistaken(req)) {
 			tg_req_attempt_failed(req, TG_END_BAD_RESPONSE);
 			return TG_NEXT_GO;
 		}

@@ -1,6 +1,7 @@
 #include "proxy/tunnel.h"
 
 #include "http/bytes.h"
+#include "http/websocket.h"
 #include "proxy/answer.h"
 #include "proxy/client.h"
 #include "proxy/relay.h"
@@ -14,8 +15,24 @@ tg_tunnel_wanted(const struct tg_req *req)
 	    req->in.framing == TG_FRAMING_NONE;
 }
 
+/* Is it the answer to the key that we have made up for a client that speaks HTTP/2? Neither is for the client. */
+static bool
+accepted(struct tg_req *req)
+{
+	const struct tg_field *key = tg_head_find(&req->in, TG_STR("Sec-WebSocket-Key"), NULL);
+	const struct tg_field *answer =
+	    tg_head_find(&req->out, TG_STR("Sec-WebSocket-Accept"), NULL);
+	char right[TG_WEBSOCKET_ACCEPT + 1];
+
+	if (key == NULL || key->value.len != TG_WEBSOCKET_KEY || answer == NULL)
+		return false;
+	tg_websocket_accept(key->value, right);
+	return tg_str_eq(answer->value, (struct tg_str){ right, TG_WEBSOCKET_ACCEPT }) &&
+	    tg_head_remove(&req->out, TG_STR("Sec-WebSocket-Accept")) == 0;
+}
+
 bool
-tg_tunnel_agreed(const struct tg_req *req)
+tg_tunnel_agreed(struct tg_req *req)
 {
 	struct tg_str list = req->in.upgrade, protocol;
 
@@ -23,8 +40,15 @@ tg_tunnel_agreed(const struct tg_req *req)
 		return false;
 	while (tg_list_next(&list, &protocol))
 		if (tg_str_ieq(protocol, req->out.upgrade))
-			return true;
+			return req->in.major != 2 || accepted(req);
 	return false;
+}
+
+bool
+tg_tunnel_mistaken(const struct tg_req *req)
+{
+	return req->in.major == 2 && tg_tunnel_wanted(req) && req->out.status >= 200 &&
+	    req->out.status < 300;
 }
 
 /* --- time --------------------------------------------------------------------------------- */
@@ -195,7 +219,7 @@ tg_tunnel_open(struct tg_req *req)
 
 	req->head_sent = req->relaying = req->tunnel = true;
 	req->out_started = req->out_head_done = true;
-	req->in_done = req->client->half_closed; /* from here on: that side has ended */
+	req->in_done = req->client->conn.ended; /* from here on: that side has ended */
 	req->step = tg_step_tunnel;
 	tg_upstream_watch(up);
 	req->client->pace.moved_at = up->pace.moved_at = tg_loop_now(req->engine->loop);
@@ -214,7 +238,7 @@ tg_tunnel_start(struct tg_req *req)
 {
 	struct tg_str head = tg_answer_head(req, TG_FRAMING_NONE, TG_CONNECTION_UPGRADE);
 
-	if (head.ptr == NULL || tg_relay_to_client(req, &head, 1) != 0)
+	if (head.ptr == NULL || tg_relay_to_client(req, head, TG_STR(""), false) != 0)
 		return -1;
 	tg_tunnel_open(req);
 	return 0;
@@ -248,7 +272,7 @@ tg_tunnel_from_server(struct tg_req *req, const char *data, size_t len)
 
 	if (req->deaf)
 		return len;
-	err = tg_relay_to_client(req, &bytes, 1);
+	err = tg_relay_to_client(req, TG_STR(""), bytes, false);
 	if (err != 0) {
 		lost(req, &req->deaf, err);
 		return len;

@@ -17,7 +17,10 @@
 bool tg_tunnel_wanted(const struct tg_req *req);
 
 /* A 101 has come: is it one that was asked for? */
-bool tg_tunnel_agreed(const struct tg_req *req);
+bool tg_tunnel_agreed(struct tg_req *req);
+
+/* An answer has come that a client of HTTP/2 would take for a tunnel (RFC 8441 §4: any 2xx), and it is none. */
+bool tg_tunnel_mistaken(const struct tg_req *req);
 
 /* Send the head of the 101, and let the bytes flow. 0 or negative. */
 TG_MUST_USE int tg_tunnel_start(struct tg_req *req);

@@ -23,7 +23,7 @@ struct tg_req_view {
 	struct tg_str client;    /* the client's IP address, or "unix" */
 	struct tg_str listener;  /* the listener's address as configured */
 	int32_t client_port;     /* 0 for a UNIX socket */
-	int32_t version;         /* 10 or 11: of the request */
+	int32_t version;         /* 10, 11 or 20: of the request */
 	int32_t secure;          /* 1: the client came by TLS */
 	int32_t slot;            /* a small number, unique among live requests of the thread */
 	int32_t has_context;     /* a script keeps a table for this request (req.ctx) */
@@ -200,6 +200,8 @@ struct tg_listener_options {
 	int32_t forwarded_for; /* add X-Forwarded-For, -Proto, -Host; 0: leave them alone */
 	int32_t via;           /* add Via to requests (RFC 9110 §7.6.3) */
 	int32_t upgrade;       /* clients may ask servers for another protocol (RFC 9110 §7.8) */
+	int32_t http2;         /* clients may speak HTTP/2: by ALPN; without TLS, by beginning so */
+	int32_t max_streams;   /* requests at once on such a connection */
 	int32_t tcp;           /* 1: mode "tcp": connections, whatever their bytes mean */
 	int32_t inspect;       /* 1: look whether they begin with TLS, and which name that says */
 	int32_t has_accept;    /* call TG_HOOK_ACCEPT for each connection */

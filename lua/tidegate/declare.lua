@@ -348,6 +348,8 @@ local LISTEN = {
     forwarded_for = { "boolean", default = false, mode = "http" },
     via = { "boolean", default = true, mode = "http" },
     upgrade = { "boolean", default = true, mode = "http" },
+    http2 = { "boolean", mode = "http" },
+    max_streams = { "integer", default = 100, min = 1, max = 10000, mode = "http" },
     proxy_protocol = { "any" },
     tls = { "any" },
     limits = { "fields", mode = "http", fields = {
@@ -458,8 +460,10 @@ function M.listen(address, given)
     declare_route(listener, clean.route, fail)
     declare_listener_name(listener, clean.name, fail)
     declare_proxies(listener, clean.proxy_protocol, fail)
+    listener.http2, listener.max_streams = clean.http2, clean.max_streams
+    if listener.http2 == nil then listener.http2 = clean.tls ~= nil end
     listener.tls, listener.certificate = tlssetup.listener(
-        clean.tls, at, ("listener %s"):format(options.describe(address)), fail, listener.mode)
+        clean.tls, listener.http2, at, ("listener %s"):format(options.describe(address)), fail, listener.mode)
     listener.captures = logsetup.captures(clean.capture, fail)
     listener.timeout, listener.limits = clean.timeout, clean.limits
     listener.max_connections = clean.max_connections

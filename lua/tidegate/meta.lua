@@ -505,6 +505,8 @@ function Server:set(state) end
 ---@field forwarded_for boolean?
 ---@field via boolean?
 ---@field upgrade boolean?
+---@field http2 boolean?
+---@field max_streams integer?
 ---@field proxy_protocol boolean|string[]?
 ---@field tls string|tide.ListenTls?
 ---@field max_connections integer?

@@ -142,6 +142,8 @@ local function push_listener(listener)
     options.forwarded_for = flag(listener.forwarded_for)
     options.via = flag(listener.via)
     options.upgrade = flag(listener.upgrade)
+    options.http2 = flag(listener.http2)
+    options.max_streams = listener.max_streams
     options.tcp = flag(listener.mode == "tcp")
     options.inspect = flag(listener.inspect)
     options.inspect_ms = ms(listener.timeout.inspect)

@@ -59,7 +59,7 @@ M.backend = common {
 M.certificate = { ocsp = { "string" } } -- of one item of a list
 
 -- What is offered when `alpn` is not given; nothing in mode "tcp".
-M.protocols = { listen = { "http/1.1" }, backend = { "http/1.1" } }
+M.protocols = { listen = { "http/1.1" }, listen_http2 = { "h2", "http/1.1" }, backend = { "http/1.1" } }
 
 local VERIFY = {
     request = tonumber(ffi.C.TG_TLS_VERIFY_REQUEST),
@@ -268,14 +268,15 @@ end
 
 --- The option `tls` of a listener: the number of the engine's context, and the function that knows more
 --- certificates; nil when there is none, or it was refused.
-function M.listener(given, at, label, fail, mode)
+function M.listener(given, http2, at, label, fail, mode)
     if given == nil or given == false then return nil end
     local errors = #plan.errors
     fail = prefixed(fail)
     given = given_table(given, 'a certificate\'s file, or { "certificate", "key" }', fail)
     if not given then return nil end
     local clean = options.check(M.listen, given, fail, table.maxn(given))
-    local record = common_record(clean, mode ~= "tcp" and M.protocols.listen or {}, fail)
+    local offered = mode == "tcp" and {} or http2 and M.protocols.listen_http2 or M.protocols.listen
+    local record = common_record(clean, offered, fail)
     record.certificates = certificates_of(given, clean.ocsp, fail)
     record.certificate, record.strict, record.prefer = clean.certificate, clean.strict, clean.prefer_server
     if clean.profile == "modern" and not clean.min_version then record.min_version = 13 end

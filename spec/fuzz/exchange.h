@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/arrival.h"
 #include "proxy/client.h"
 #include "proxy/req.h"
 #include "proxy/upstream.h"
@@ -312,8 +313,8 @@ exchange_open(void)
 	addr = exchange_address(listen);
 	fd = tg_listener_bind(&addr, &at);
 	exchange_need(fd >= 0, listen);
-	exchange_need(tg_engine_listen(&exchange.engine,
-	                  exchange.generation.plan->listeners[0].state, fd, true) == 0,
+	exchange_need(tg_port_open(&exchange.engine, exchange.generation.plan->listeners[0].state,
+	                  fd, true) == 0,
 	    listen);
 	tg_engine_switch(&exchange.engine, &exchange.generation);
 }

@@ -124,7 +124,9 @@ describe("inspect = tls", function()
             got(servers.plain, bytes)
             client:close()
         end
-        assert.equal(3, select(2, gate:stderr():gsub("hello=nil sni=nil alpn=nil", "")))
+        h.wait_until(function()
+            return select(2, gate:stderr():gsub("hello=nil sni=nil alpn=nil", "")) == 3
+        end, "what the route was told")
     end)
 
     it("ends with the client's side, which goes on to the server", function()

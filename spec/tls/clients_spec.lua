@@ -19,7 +19,7 @@ describe("a client that comes by TLS", function()
             local curl = h.curl("--cacert", ca.cert, "--tlsv" .. version, "--tls-max", version, "-w",
                 " %{http_version} %{num_connects}", ("https://%s/a?b=c"):format(gate.address))
             assert.equal(0, curl:wait(), curl.stderr)
-            assert.equal("hello 1.1 1", curl.stdout)
+            assert.equal("hello 2 1", curl.stdout)
         end
         assert.equal("/a?b=c", server.seen[1].target)
         local stats = gate:stats()

@@ -17,6 +17,7 @@
 
 #include "proxy/engine.h"
 #include "proxy/plan.h"
+#include "proxy/port.h"
 #include "proxy/req.h"
 
 enum { SERVERS = 2, TEXT = 4096 };
@@ -245,8 +246,7 @@ setup(void **state)
 		.plan = make_plan(), .hooks = &hooks, .users = 1, .on_unused = on_unused
 	};
 	assert_int_equal(
-	    tg_engine_listen(&world.engine, world.generation.plan->listeners[0].state, fd, false),
-	    0);
+	    tg_port_open(&world.engine, world.generation.plan->listeners[0].state, fd, false), 0);
 	tg_engine_switch(&world.engine, &world.generation);
 	return 0;
 }

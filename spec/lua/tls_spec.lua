@@ -45,7 +45,7 @@ describe("tls of a listener", function()
         assert.same({
             "a.pem - -", kind = 0, min_version = 12, prefer = 1, warn_days = 14, verify = 0, depth = -1,
             has_certificate = 0, strict = 0, tickets = 1, cache = 10000, lifetime_s = 3600, rotate_s = 3600,
-            alpn = "\8http/1.1", ticket_files = {}, where = 'gate.lua:2: listener "127.0.0.1:443": tls',
+            alpn = "\2h2\8http/1.1", ticket_files = {}, where = 'gate.lua:2: listener "127.0.0.1:443": tls',
         }, tls)
         assert.equal(1, gate.listeners[1].options.tls)
         assert.equal(0, gate.listeners[1].options.has_certificate)

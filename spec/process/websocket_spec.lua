@@ -57,6 +57,44 @@ socket.on('close', (code, reason) => {
 socket.on('error', (error) => { console.log(error.stack); process.exit(1) })
 ]]
 
+-- The same over a stream of HTTP/2 (RFC 8441): npm's ws makes and reads the frames, node the stream.
+local OVER_HTTP2 = [[
+const assert = require('assert')
+const { WebSocket } = require('ws')
+const session = require('http2').connect(process.argv[2])
+session.on('remoteSettings', (settings) => {
+    assert.equal(settings.enableConnectProtocol, true)
+    const stream = session.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat?room=1',
+        'sec-websocket-version': '13' })
+    stream.setNoDelay = () => {}
+    stream.on('response', (headers) => {
+        assert.equal(headers[':status'], 200)
+        const socket = new WebSocket(null)
+        socket._isServer = false
+        const messages = [1, 125, 126, 65536, 1000000].map((size) => Buffer.alloc(size, 'y'))
+        let next = -1
+        socket.on('message', (data) => {
+            if (next === -1) {
+                assert.equal(data.toString(), 'path /chat?room=1 via 2.0 tidegate')
+                for (const message of messages) socket.send(message)
+            } else {
+                assert.ok(data.equals(messages[next]), 'message ' + next + ' is another')
+            }
+            next += 1
+            if (next === messages.length) socket.send('close')
+        })
+        socket.on('close', (code, reason) => {
+            assert.equal(code, 4001)
+            assert.equal(reason.toString(), 'as you wish')
+            console.log('all well')
+            session.close()
+        })
+        socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false })
+    })
+})
+session.on('error', (error) => { console.log(error.stack); process.exit(1) })
+]]
+
 -- Packages of Debian are there.
 local function node(file, ...)
     return h.process { "env", "NODE_PATH=/usr/share/nodejs", "node", file, ... }
@@ -92,6 +130,17 @@ describe("a WebSocket", function()
         assert.equal(0, client:wait(60), client.stdout .. client.stderr)
         assert.equal("all well\n", client.stdout)
         gate:wait_stats(function(stats) return stats.endings.tunnel_closed == 1 end)
+    end)
+
+    it("goes over streams of HTTP/2, several on one worker", function()
+        local gate = h.tidegate { servers = { start_server() }, listen = { http2 = true } }
+        local file, clients = h.write("client.js", OVER_HTTP2), {}
+        for i = 1, 4 do clients[i] = node(file, "http://" .. gate.address) end
+        for _, client in ipairs(clients) do
+            assert.equal(0, client:wait(60), client.stdout .. client.stderr)
+            assert.equal("all well\n", client.stdout)
+        end
+        gate:wait_stats(function(stats) return stats.endings.tunnel_closed == 4 and stats.requests.active == 0 end)
     end)
 
     it("that the listener does not allow is refused by the server, in HTTP", function()

@@ -159,7 +159,8 @@ tg_http2_head_field(struct tg_http2 *h2, struct tg_str name, bool name_stays, st
 
 /* --- the whole head ------------------------------------------------------------------------- */
 
-/* Clients may cut Cookie into crumbs, which have to be one field elsewhere (RFC 9113 §8.2.3). */
+/* Clients may cut Cookie into crumbs, which have to be one field elsewhere (RFC 9113 §8.2.3). An empty one
+ * says nothing, and would leave a blank at the end. */
 static int
 join_cookies(struct tg_head *head)
 {
@@ -171,7 +172,8 @@ join_cookies(struct tg_head *head)
 	for (unsigned i = 0; i < head->count; i++) {
 		if (head->fields[i].id != TG_FIELD_COOKIE)
 			continue;
-		whole.len += head->fields[i].value.len + (crumbs++ > 0 ? 2 : 0);
+		crumbs++;
+		whole.len += head->fields[i].value.len + 2;
 	}
 	if (crumbs < 2)
 		return 0;
@@ -182,7 +184,7 @@ join_cookies(struct tg_head *head)
 		struct tg_field *field = &head->fields[i];
 
 		if (field->id == TG_FIELD_COOKIE) {
-			if (first != NULL)
+			if (at > whole.ptr && field->value.len > 0)
 				at = mempcpy(at, "; ", 2);
 			at = mempcpy(at, field->value.ptr, field->value.len);
 			if (first != NULL)
@@ -192,6 +194,7 @@ join_cookies(struct tg_head *head)
 		head->fields[kept++] = *field;
 	}
 	*at = '\0';
+	whole.len = (size_t)(at - whole.ptr);
 	head->count = (uint16_t)kept;
 	first->value = whole;
 	return 0;

@@ -353,6 +353,8 @@ exchange_all_watched(void)
 
 		if (client->state == TG_CLIENT_CLOSING || tg_timer_active(&client->timer))
 			continue;
+		if (client->state == TG_CLIENT_SESSION) /* its streams are looked at one by one */
+			continue;
 		if (req == NULL ||
 		    (req->hook != TG_HOOK_WAITS &&
 		        (req->up == NULL || !tg_timer_active(&req->up->timer))))

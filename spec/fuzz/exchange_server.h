@@ -150,7 +150,7 @@ judge_head(const struct strict *message)
 		MUST(len == 7 && memcmp(value, "upgrade", 7) == 0);
 	from = 0;
 	while ((value = strict_next(message, "Via", &at, &len)) != NULL)
-		last = len == 12 && memcmp(value, "1.", 2) == 0 &&
+		last = len == 12 && (memcmp(value, "1.", 2) == 0 || memcmp(value, "2.0", 3) == 0) &&
 		    memcmp(value + 3, " tidegate", 9) == 0;
 	MUST(last);
 	MUST(strict_count(message, "X-Id") == 1 && strict_count(message, "X-Forwarded-Proto") == 1);

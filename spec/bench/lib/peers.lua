@@ -24,7 +24,7 @@ end
 local CAPABLE = { nginx = true, haproxy = true, tidegate = true }
 
 function M.of(bench, workload)
-    if not workload.tls and not workload.tcp then return bench.peers end
+    if not workload.tls and not workload.tcp and not workload.http2 then return bench.peers end
     local list = {}
     for _, peer in ipairs(bench.peers) do
         if CAPABLE[peer.name] or (workload.tcp and peer.name == "relay") then list[#list + 1] = peer end

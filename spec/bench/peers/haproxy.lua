@@ -25,12 +25,18 @@ backend web
 
 local TLS = "ssl crt %s ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256"
 
+-- By ALPN, or, without TLS, whatever comes.
+local function http2(site)
+    if not site.workload.http2 then return "" end
+    return site.certificate and " alpn h2" or " proto h2"
+end
+
 return {
     name = "haproxy",
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
         local config = CONFIG:format(site.bench.most_clients + 128, site.workload.tcp and "tcp" or "http", site.port,
-            site.certificate and TLS:format(site.certificate[3]) or "", site.origins[1], site.origins[2],
+            (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site), site.origins[1], site.origins[2],
             site.workload.haproxy or "")
         -- Only with a master process (-W, in the foreground) can it be reloaded.
         local how = site.workload.reloads and "-W" or "-db"

@@ -7,7 +7,7 @@ local HTTP = [[
     upstream web {
         server 127.0.0.1:%d;
         server 127.0.0.1:%d;
-        keepalive 128;
+        keepalive %d;
         keepalive_requests 1000000000;
         keepalive_timeout 1h;
     }
@@ -53,8 +53,9 @@ return {
                 .. STREAM:format(site.origins[1], site.origins[2], site.port)
             return nginx.command(site.dir, site.bench.most_clients, "", main)
         end
-        local http = HTTP:format(site.origins[1], site.origins[2], site.port,
-            site.certificate and tls(site.certificate) or "", site.workload.nginx or "")
+        local http = HTTP:format(site.origins[1], site.origins[2], site.workload.requests or 128, site.port,
+            (site.workload.http2 and "http2 " or "") .. (site.certificate and tls(site.certificate) or ""),
+            (site.workload.http2 and "keepalive_requests 1000000000; " or "") .. (site.workload.nginx or ""))
         return nginx.command(site.dir, site.bench.most_clients, http)
     end,
     reload = function(site) process.signal(site.child, "SIGHUP") end,

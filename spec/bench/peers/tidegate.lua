@@ -63,7 +63,8 @@ return {
         local config = site.workload.tcp and TCP:format(control(site), site.origins[1], site.origins[2], site.port)
             or CONFIG:format(control(site), site.origins[1], site.origins[2],
             site.workload.tidegate or "", site.port,
-            site.certificate and ("tls = { %q, %q }"):format(site.certificate[1], site.certificate[2]) or "")
+            (site.certificate and ("tls = { %q, %q },"):format(site.certificate[1], site.certificate[2]) or "")
+                .. (site.workload.http2 and " http2 = true" or ""))
         local file = process.spit(site.dir .. "/gate.lua", config)
         return { site.bench.tidegate, "run", file, "--workers", tostring(site.workload.workers or 1) }
     end,

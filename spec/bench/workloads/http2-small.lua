@@ -1,0 +1,12 @@
+-- http2-small: what a request costs that comes by HTTP/2 and TLS, among many on its connection.
+local h2load = require "h2load_argv"
+
+return {
+    title = "16 clients by HTTP/2 and TLS with 32 streams each, answers of 100 bytes",
+    tls = true,
+    http2 = true,
+    requests = 512, -- at once: as many connections to servers are worth keeping
+    tidegate = "pool = { size = 512 },",
+    load = h2load(16, 32),
+    run = require("rounds").run,
+}

@@ -1,4 +1,4 @@
--- Run by workloads of HTTP/2: h2load against an URL, and what it measured in one line of JSON, as lib/wrk.lua writes it.
+-- Run by workloads of HTTP/2: h2load, and what it measured in one line of JSON, as lib/wrk.lua writes it.
 --     luajit lib/h2load.lua URL SECONDS CLIENTS STREAMS LOG
 local url, seconds, clients, streams, log = unpack(arg)
 

@@ -36,7 +36,8 @@ return {
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
         local config = CONFIG:format(site.bench.most_clients + 128, site.workload.tcp and "tcp" or "http", site.port,
-            (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site), site.origins[1], site.origins[2],
+            (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site),
+            site.origins[1], site.origins[2],
             site.workload.haproxy or "")
         -- Only with a master process (-W, in the foreground) can it be reloaded.
         local how = site.workload.reloads and "-W" or "-db"

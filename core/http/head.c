@@ -14,6 +14,27 @@ tg_head_init(struct tg_head *head, struct tg_arena *arena)
 	*head = (struct tg_head){ .arena = arena };
 }
 
+int
+tg_head_copy(struct tg_head *to, struct tg_arena *arena, const struct tg_head *from)
+{
+	struct tg_field *fields = tg_arena_alloc(arena, from->count * sizeof(*fields));
+
+	if (fields == NULL)
+		return TG_HTTP_MEMORY;
+	*to = *from;
+	to->arena = arena;
+	to->fields = fields;
+	to->capacity = from->count;
+	for (unsigned i = 0; i < from->count; i++) {
+		fields[i] = from->fields[i];
+		fields[i].name = tg_arena_copy(arena, fields[i].name);
+		fields[i].value = tg_arena_copy(arena, fields[i].value);
+		if (fields[i].name.ptr == NULL || fields[i].value.ptr == NULL)
+			return TG_HTTP_MEMORY;
+	}
+	return 0;
+}
+
 /* Every name of one length: the id depends on one comparison. */
 enum tg_field_id
 tg_field_id_of(struct tg_str name)

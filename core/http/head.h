@@ -117,6 +117,11 @@ enum tg_http_error {
 /* An empty head whose fields will live in `arena`. */
 void tg_head_init(struct tg_head *head, struct tg_arena *arena);
 
+/* `to` becomes the same, with all that its fields are in `arena`; its start line stays where it is. 0 or
+ * TG_HTTP_MEMORY. */
+TG_MUST_USE int tg_head_copy(
+    struct tg_head *to, struct tg_arena *arena, const struct tg_head *from);
+
 /* The id of a field name, whatever its case. */
 enum tg_field_id tg_field_id_of(struct tg_str name);
 

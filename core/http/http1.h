@@ -37,6 +37,7 @@ struct tg_http1 { /* private but for being embedded */
 	bool in_field; /* the name of the last field has begun, its value has not ended */
 	bool is_response;
 	bool no_body; /* a response to HEAD */
+	bool to_end;  /* of a body: also one whose length is known ends where that is told */
 	bool told;    /* of the body only the bytes come, and its end is told elsewhere */
 };
 
@@ -52,6 +53,9 @@ void tg_http1_response_init(struct tg_http1 *http, const struct tg_http1_limits 
 /* A head that came otherwise (HTTP/2) and was judged: bodies of unknown length come bare, and end as those of
  * TG_FRAMING_CLOSE do. */
 void tg_http1_told_init(struct tg_http1 *http, struct tg_head *head);
+
+/* The same, but also a body of known length, which was seen to, ends where its end is told. */
+void tg_http1_until_end_init(struct tg_http1 *http, struct tg_head *head);
 
 /* Feed head bytes. 1: the head is complete and *used bytes of data belong to it; 0: all was
  * used, more is needed; else enum tg_http_error. Interim responses (1xx) end here like any

@@ -8,10 +8,17 @@ tg_http1_told_init(struct tg_http1 *http, struct tg_head *head)
 	http->state = head->framing == TG_FRAMING_NONE ? TG_HTTP1_DONE : TG_HTTP1_BODY;
 }
 
+void
+tg_http1_until_end_init(struct tg_http1 *http, struct tg_head *head)
+{
+	tg_http1_told_init(http, head);
+	http->to_end = true;
+}
+
 static bool
 until_end(const struct tg_http1 *http)
 {
-	return http->head->framing == TG_FRAMING_CLOSE ||
+	return http->to_end || http->head->framing == TG_FRAMING_CLOSE ||
 	    (http->head->framing == TG_FRAMING_CHUNKED && http->told);
 }
 
@@ -27,7 +34,7 @@ tg_http1_body(struct tg_http1 *http, char *data, size_t len, size_t *used, struc
 		return 1;
 	if (http->head->framing == TG_FRAMING_CHUNKED && !http->told)
 		return tg_http1_chunked(http, data, len, used, body);
-	if (http->head->framing == TG_FRAMING_LENGTH && len > http->left)
+	if (http->head->framing == TG_FRAMING_LENGTH && !http->to_end && len > http->left)
 		len = (size_t)http->left;
 	*used = len;
 	body->len = len;

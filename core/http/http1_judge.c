@@ -329,3 +329,22 @@ tg_http1_judge_response(struct tg_head *head, bool no_body)
 		head->length = 0;
 	return 0;
 }
+
+int
+tg_http2_judge_response(struct tg_head *head, bool ended, bool no_body)
+{
+	int error;
+
+	head->major = head->minor = 1;
+	error = tg_http1_judge_response(head, no_body);
+	if (error == 0 && ended && head->framing == TG_FRAMING_LENGTH)
+		error = TG_HTTP_BAD;
+	if (error == 0 && ended && head->framing == TG_FRAMING_CLOSE) {
+		head->framing = TG_FRAMING_NONE;
+		head->has_length = true; /* there is none, which HTTP/1 has to be told */
+	}
+	head->major = 2;
+	head->minor = 0;
+	head->keep_alive = true;
+	return error;
+}

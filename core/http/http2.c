@@ -19,23 +19,23 @@ static const uint8_t drain_ping[8] = "draining";
 
 /* --- the life of a stream -------------------------------------------------------------------- */
 
-/* It is over: nothing of it reaches the peer any more. */
-static void
-detach(struct tg_http2_stream *stream)
+void
+tg_http2_detach(struct tg_http2_stream *stream)
 {
 	struct tg_http2 *h2 = stream->h2;
 
 	(void)nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
 	tg_link_remove(&stream->all);
+	h2->count--;
 	tg_http2_drop(stream, h2->blocks);
 	stream->h2 = NULL;
 }
 
-/* False: the peer has done too much of it. */
+/* False: the peer has done too much of it. Servers are ours, and what they do is not counted. */
 static bool
 spend(struct tg_http2 *h2, struct tg_http2_budget *budget)
 {
-	if (tg_http2_budget_spend(budget, h2->now))
+	if (h2->client || tg_http2_budget_spend(budget, h2->now))
 		return true;
 	h2->abused = true;
 	return false;
@@ -53,7 +53,8 @@ on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *data)
 	if (stream == NULL) /* its owner has left */
 		return 0;
 	whole = code == NGHTTP2_NO_ERROR && stream->in_ended && stream->out_ended;
-	detach(stream);
+	tg_http2_detach(stream);
+	stream->refused = code == NGHTTP2_REFUSED_STREAM;
 	if (whole) {
 		tg_http2_budget_earn(&h2->resets, 1);
 		return 0;
@@ -76,7 +77,7 @@ tg_http2_leave(struct tg_http2_stream *stream, enum tg_http2_reason reason)
 		(void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, reason);
 		h2->ops->on_wants_flush(h2);
 	}
-	detach(stream);
+	tg_http2_detach(stream);
 }
 
 /* --- receiving ------------------------------------------------------------------------------- */
@@ -112,8 +113,15 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *da
 static int
 on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 {
+	struct tg_http2_stream *stream = NULL;
+	struct tg_http2 *h2 = data;
+
 	(void)session;
-	tg_http2_head_begin(data, frame->headers.cat != NGHTTP2_HCAT_REQUEST);
+	if (h2->client)
+		stream = tg_http2_stream_of(h2, frame->hd.stream_id);
+	tg_http2_head_begin(h2,
+	    h2->client ? stream != NULL && stream->headed
+	               : frame->headers.cat != NGHTTP2_HCAT_REQUEST);
 	return 0;
 }
 
@@ -133,6 +141,16 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 	return h2->abused ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+void
+tg_http2_stream_begin(struct tg_http2 *h2, struct tg_http2_stream *stream, int32_t id)
+{
+	*stream = (struct tg_http2_stream){ .h2 = h2, .id = id };
+	tg_link_init(&stream->all);
+	tg_link_init(&stream->drained);
+	tg_list_push_back(&h2->streams, &stream->all);
+	h2->count++;
+}
+
 /* A request, from its head. */
 static int
 begin_stream(struct tg_http2 *h2, int32_t id, bool ended)
@@ -147,12 +165,10 @@ begin_stream(struct tg_http2 *h2, int32_t id, bool ended)
 		return spend(h2, &h2->resets) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
 	error = tg_http2_head_judge(h2, ended);
-	*stream = (struct tg_http2_stream){ .h2 = h2, .id = id, .in_ended = ended };
+	tg_http2_stream_begin(h2, stream, id);
+	stream->in_ended = ended;
 	stream->left = h2->head.length;
 	stream->promised = h2->head.framing != TG_FRAMING_CHUNKED && h2->head.upgrade.ptr == NULL;
-	tg_link_init(&stream->all);
-	tg_link_init(&stream->drained);
-	tg_list_push_back(&h2->streams, &stream->all);
 	nghttp2_session_set_stream_user_data(h2->session, id, stream);
 	/* Side by side: who asks for all at once gets no answer by itself late. */
 	(void)nghttp2_session_change_extpri_stream_priority(h2->session, id, &fair, 1);
@@ -160,9 +176,8 @@ begin_stream(struct tg_http2 *h2, int32_t id, bool ended)
 	return error == 0 || spend(h2, &h2->resets) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-/* The peer has ended its side: with what it had promised? */
-static void
-end_stream(struct tg_http2_stream *stream, int error)
+void
+tg_http2_end_stream(struct tg_http2_stream *stream, int error)
 {
 	if (stream->in_ended)
 		return;
@@ -176,16 +191,17 @@ static int
 on_headers(struct tg_http2 *h2, const nghttp2_frame *frame)
 {
 	bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-	struct tg_http2_stream *stream;
+	struct tg_http2_stream *stream = NULL;
 	int result = 0;
 
-	if (!h2->reader.trailers) {
-		result = begin_stream(h2, frame->hd.stream_id, ended);
-	} else {
+	if (h2->client || h2->reader.trailers)
 		stream = tg_http2_stream_of(h2, frame->hd.stream_id);
-		if (stream != NULL)
-			end_stream(stream, tg_http2_trailers_judge(h2, ended));
-	}
+	if (!h2->reader.trailers && !h2->client)
+		result = begin_stream(h2, frame->hd.stream_id, ended);
+	else if (stream != NULL && !h2->reader.trailers)
+		tg_http2_on_answer(stream, ended);
+	else if (stream != NULL)
+		tg_http2_end_stream(stream, tg_http2_trailers_judge(h2, ended));
 	tg_http2_head_end(h2);
 	return result;
 }
@@ -207,7 +223,13 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 			    : NGHTTP2_ERR_CALLBACK_FAILURE;
 		stream = tg_http2_stream_of(h2, frame->hd.stream_id);
 		if (stream != NULL)
-			end_stream(stream, 0);
+			tg_http2_end_stream(stream, 0);
+		return 0;
+	case NGHTTP2_SETTINGS:
+		h2->agreed |= (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0;
+		return 0;
+	case NGHTTP2_GOAWAY:
+		h2->leaving = true;
 		return 0;
 	case NGHTTP2_PING:
 		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && h2->draining &&
@@ -248,8 +270,8 @@ on_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *byt
 		(void)nghttp2_session_consume_stream(session, id, len);
 		return 0;
 	}
-	if (stream->promised && len > stream->left) {
-		end_stream(stream, TG_HTTP_BAD);
+	if ((stream->promised && len > stream->left) || (h2->client && !stream->headed)) {
+		tg_http2_end_stream(stream, TG_HTTP_BAD);
 		return 0;
 	}
 	if (stream->promised)
@@ -368,12 +390,27 @@ make_session(struct tg_http2 *h2)
 		nghttp2_option_set_no_http_messaging(option, 1);
 		nghttp2_option_set_no_closed_streams(option, 1);
 		nghttp2_option_set_max_send_header_block_length(option, SEND_HEAD);
-		if (nghttp2_session_server_new2(&session, callbacks, h2, option) != 0)
+		if ((h2->client
+		            ? nghttp2_session_client_new2(&session, callbacks, h2, option)
+		            : nghttp2_session_server_new2(&session, callbacks, h2, option)) != 0)
 			session = NULL;
 		nghttp2_option_del(option);
 	}
 	nghttp2_session_callbacks_del(callbacks);
 	return session;
+}
+
+static int
+send_settings_of_client(struct tg_http2 *h2)
+{
+	nghttp2_settings_entry entries[] = {
+		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->limits.head.head },
+	};
+
+	return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, 2) == 0
+	    ? 0
+	    : TG_HTTP_MEMORY;
 }
 
 static int
@@ -391,9 +428,46 @@ send_settings(struct tg_http2 *h2)
 		count--;
 	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, count) != 0)
 		return TG_HTTP_MEMORY;
+	return 0;
+}
+
+static int
+init(struct tg_http2 *h2, const struct tg_http2_ops *ops, const struct tg_http2_limits *limits,
+    struct tg_blocks *small, struct tg_blocks *large, uint64_t now, bool client)
+{
+	*h2 = (struct tg_http2){
+		.ops = ops, .limits = *limits, .blocks = large, .now = now, .client = client
+	};
+	tg_http2_budget_init(&h2->chatter, CHATTER_MOST, CHATTER_A_SECOND, now);
+	tg_http2_budget_init(&h2->resets, RESETS_MOST, RESETS_A_SECOND, now);
+	tg_link_init(&h2->streams);
+	tg_link_init(&h2->drained);
+	tg_arena_init(&h2->arena, small);
+	h2->session = make_session(h2);
+	return h2->session != NULL ? 0 : TG_HTTP_MEMORY;
+}
+
+/* The window comes behind the settings, which are the first that the peer hears. */
+static int
+begin(struct tg_http2 *h2)
+{
+	int error = h2->client ? send_settings_of_client(h2) : send_settings(h2);
+
+	if (error != 0)
+		return error;
 	return nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, WINDOW) == 0
 	    ? 0
 	    : TG_HTTP_MEMORY;
+}
+
+static int
+made(struct tg_http2 *h2, int error)
+{
+	if (error == 0)
+		error = begin(h2);
+	if (error != 0)
+		tg_http2_fini(h2);
+	return error;
 }
 
 int
@@ -401,17 +475,15 @@ tg_http2_server_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
     const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
     uint64_t now)
 {
-	*h2 = (struct tg_http2){ .ops = ops, .limits = *limits, .blocks = large, .now = now };
-	tg_http2_budget_init(&h2->chatter, CHATTER_MOST, CHATTER_A_SECOND, now);
-	tg_http2_budget_init(&h2->resets, RESETS_MOST, RESETS_A_SECOND, now);
-	tg_link_init(&h2->streams);
-	tg_link_init(&h2->drained);
-	tg_arena_init(&h2->arena, small);
-	h2->session = make_session(h2);
-	if (h2->session != NULL && send_settings(h2) == 0)
-		return 0;
-	tg_http2_fini(h2);
-	return TG_HTTP_MEMORY;
+	return made(h2, init(h2, ops, limits, small, large, now, false));
+}
+
+int
+tg_http2_client_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
+    const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
+    uint64_t now)
+{
+	return made(h2, init(h2, ops, limits, small, large, now, true));
 }
 
 void
@@ -424,7 +496,7 @@ tg_http2_fini(struct tg_http2 *h2)
 		struct tg_http2_stream *stream =
 		    tg_container_of(h2->streams.next, struct tg_http2_stream, all);
 
-		detach(stream);
+		tg_http2_detach(stream);
 		h2->ops->on_reset(stream);
 	}
 	nghttp2_session_del(h2->session);

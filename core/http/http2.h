@@ -41,22 +41,28 @@ struct tg_http2_stream { /* private but for being embedded, and what is said to 
 	    *h2;       /* NULL: it is over, and nothing reaches the peer any more; may be read */
 	int32_t id;    /* may be read */
 	uint64_t left; /* bytes of the body that are still to come, of those that were promised */
-	uint32_t untaken;           /* bytes of it that came, and were not taken */
-	bool promised;              /* there was a Content-Length, or it cannot have a body */
-	bool in_ended;              /* the peer has ended its side; may be read */
-	bool out_ended;             /* we have asked to end ours */
-	bool begun;                 /* the final head was handed to nghttp2 */
-	bool head_waits;            /* and it has not been sent yet */
-	bool deferred;              /* nghttp2 waits for tg_http2_write */
-	bool writing;               /* its owner is told by the return, not by on_drained */
+	uint32_t untaken; /* bytes of it that came, and were not taken */
+	bool promised;    /* there was a Content-Length, or it cannot have a body */
+	bool in_ended;    /* the peer has ended its side; may be read */
+	bool no_body;     /* client: the answer to HEAD has none */
+	bool headed;      /* client: the final head of the answer has come */
+	bool unsent;      /* client: the request cannot be sent, which is due to be told */
+	bool refused;     /* client: the server has not looked at it; may be read in on_reset */
+	bool out_ended;   /* we have asked to end ours */
+	bool begun;       /* the final head was handed to nghttp2 */
+	bool head_waits;  /* and it has not been sent yet */
+	bool trailing;    /* trailers are on their way */
+	bool deferred;    /* nghttp2 waits for tg_http2_write */
+	bool writing;     /* its owner is told by the return, not by on_drained */
 	const struct tg_str *parts; /* of the write that is going on, before it is copied */
 	unsigned count;
 	size_t skip;                   /* bytes of the first part that went out */
 	struct tg_http2_block *blocks; /* what waits to go out, oldest first */
 	struct tg_http2_block *last;
 	uint32_t queued; /* bytes in parts and blocks, 1 for a head and 1 for an end; may be read */
-	struct tg_link all;     /* in h2->streams */
-	struct tg_link drained; /* in h2->drained: on_drained is due */
+	struct tg_link all;             /* in h2->streams */
+	struct tg_link drained;         /* in h2->drained: on_drained is due */
+	const struct tg_head *trailers; /* the owner's: what our side ends with; NULL: none */
 };
 
 struct tg_http2_ops {
@@ -103,8 +109,8 @@ struct tg_http2 { /* private but for being embedded */
 	struct tg_arena arena;
 	struct tg_head head;
 	struct tg_http2_reader {
-		struct tg_str scheme, authority, protocol; /* ptr NULL: not there */
-		size_t bytes;                              /* as HTTP/1 would count them */
+		struct tg_str scheme, authority, protocol, status; /* ptr NULL: not there */
+		size_t bytes;                                      /* as HTTP/1 would count them */
 		size_t packed;   /* bytes of the frames that it comes in */
 		unsigned frames; /* those that continue it */
 		int error;       /* enum tg_http_error: the first thing that is wrong with it */
@@ -117,16 +123,33 @@ struct tg_http2 { /* private but for being embedded */
 	uint32_t out_len;
 	uint32_t payload; /* bytes of the DATA frame that is being read */
 	bool receiving, sending;
-	bool broken;   /* writing has failed */
-	bool abused;   /* a budget is spent, or a head is beyond all bounds */
-	bool draining; /* the first GOAWAY was sent */
-	bool final;    /* and the one that names the last stream */
+	bool broken;    /* writing has failed */
+	bool abused;    /* a budget is spent, or a head is beyond all bounds */
+	bool client;    /* ours is the client's side */
+	bool agreed;    /* client: the settings of the server have come; may be read */
+	bool leaving;   /* client: it takes no more requests; may be read */
+	uint32_t count; /* of streams; may be read */
+	bool draining;  /* the first GOAWAY was sent */
+	bool final;     /* and the one that names the last stream */
 };
 
 /* A server's side of a connection. 0 or negative: out of memory. `small` blocks are for heads. */
 TG_MUST_USE int tg_http2_server_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
     const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
     uint64_t now);
+
+/* A client's side; limits.streams: requests at once, whatever the server allows. There is no on_stream, and
+ * on_head tells of answers: interim ones, then the final one. Streams that the server promises are refused. */
+TG_MUST_USE int tg_http2_client_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
+    const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
+    uint64_t now);
+
+/* How many more requests may begin now. */
+unsigned tg_http2_room(const struct tg_http2 *h2);
+
+/* Within on_end without an error: the trailers, or NULL. They last as a head does in on_head; what only the
+ * codec may say is not among them. */
+struct tg_head *tg_http2_trailers(struct tg_http2 *h2);
 
 /* Every stream that is not over gets on_reset first. Not from within a callback. */
 void tg_http2_fini(struct tg_http2 *h2);
@@ -158,6 +181,19 @@ void tg_http2_goaway(struct tg_http2 *h2);
  * `last`: no body follows, and our side ends. 0 or TG_HTTP_MEMORY. */
 TG_MUST_USE int tg_http2_answer(
     struct tg_http2_stream *stream, const struct tg_head *head, bool last);
+
+/* Begin a stream with the head of a request for `host`. Fields as above. `last` as above. When the server
+ * does not take it (stream->refused in on_reset) it was not looked at, and may be sent again. 0 or TG_HTTP_MEMORY: nothing has
+ * begun then. */
+TG_MUST_USE int tg_http2_request(struct tg_http2 *h2, struct tg_http2_stream *stream,
+    const struct tg_head *head, struct tg_str host, bool https, bool last);
+
+/* Our side will end with these, which last until then, where there is a body. */
+static inline void
+tg_http2_end_with(struct tg_http2_stream *stream, const struct tg_head *trailers)
+{
+	stream->trailers = trailers;
+}
 
 /* Send bytes of the body, behind the final head. `last`: nothing follows, and our side ends with them.
  * What does not go out at once is copied. 0 or TG_HTTP_MEMORY. */

@@ -45,6 +45,8 @@ refuse(struct tg_http2 *h2, int error)
 static struct tg_str *
 place_of(struct tg_http2 *h2, struct tg_str name)
 {
+	if (h2->client)
+		return tg_str_eq(name, TG_STR(":status")) ? &h2->reader.status : NULL;
 	if (tg_str_eq(name, TG_STR(":method")))
 		return &h2->head.method;
 	if (tg_str_eq(name, TG_STR(":path")))
@@ -120,7 +122,8 @@ read_field(struct tg_http2 *h2, struct tg_str name, bool name_stays, struct tg_s
 		refuse(h2, TG_HTTP_BAD);
 		return;
 	}
-	if (h2->reader.trailers)
+	if (h2->reader.trailers &&
+	    id != TG_FIELD_OTHER) /* it means nothing there (RFC 9110 §6.5.1) */
 		return;
 	if (h2->head.count >= h2->limits.head.fields) {
 		refuse(h2, TG_HTTP_TOO_LARGE);
@@ -303,46 +306,8 @@ tg_http2_trailers_judge(const struct tg_http2 *h2, bool ended)
 	return h2->reader.error != 0 || !ended ? TG_HTTP_BAD : 0;
 }
 
-/* --- answers --------------------------------------------------------------------------------- */
-
-static nghttp2_nv
-pack(struct tg_str name, struct tg_str value)
+struct tg_head *
+tg_http2_trailers(struct tg_http2 *h2)
 {
-	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name.ptr, (uint8_t *)(uintptr_t)value.ptr,
-		name.len, value.len, NGHTTP2_NV_FLAG_NONE };
-}
-
-/* The text of a number in the arena; ptr NULL: out of memory. */
-static struct tg_str
-number(struct tg_arena *arena, uint64_t value)
-{
-	char digits[20], *at = digits + sizeof(digits);
-
-	do {
-		*--at = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
-	return tg_arena_copy(arena, (struct tg_str){ at, (size_t)(digits + sizeof(digits) - at) });
-}
-
-int
-tg_http2_head_pack(const struct tg_head *head, nghttp2_nv **fields)
-{
-	bool told = head->has_length && head->status >= 200 && head->status != 204;
-	struct tg_str status =
-	    number(head->arena, head->status == 101 ? 200u : (unsigned)head->status);
-	struct tg_str length = told ? number(head->arena, head->length) : (struct tg_str){ "", 0 };
-	nghttp2_nv *nv = tg_arena_alloc(head->arena, (head->count + 2u) * sizeof(*nv));
-	int n = 0;
-
-	if (status.ptr == NULL || length.ptr == NULL || nv == NULL)
-		return TG_HTTP_MEMORY;
-	nv[n++] = pack(TG_STR(":status"), status);
-	for (unsigned i = 0; i < head->count; i++)
-		if (head->fields[i].flags == 0)
-			nv[n++] = pack(head->fields[i].name, head->fields[i].value);
-	if (told)
-		nv[n++] = pack(TG_STR("content-length"), length);
-	*fields = nv;
-	return n;
+	return h2->reader.open && h2->reader.trailers && h2->head.count > 0 ? &h2->head : NULL;
 }

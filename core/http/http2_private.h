@@ -19,8 +19,35 @@ TG_MUST_USE bool tg_http2_head_field(
  * it. 0 or enum tg_http_error. */
 TG_MUST_USE int tg_http2_head_judge(struct tg_http2 *h2, bool ended);
 
-/* The end of the same for trailers, which are dropped (RFC 9110 §6.5.1). 0 or TG_HTTP_BAD. */
+/* The end of the same for trailers. 0 or TG_HTTP_BAD. */
 TG_MUST_USE int tg_http2_trailers_judge(const struct tg_http2 *h2, bool ended);
+
+/* The same of an answer. */
+TG_MUST_USE int tg_http2_answer_judge(struct tg_http2 *h2, bool ended, bool no_body);
+
+/* A stream that has an id, and bytes to read. */
+void tg_http2_stream_begin(struct tg_http2 *h2, struct tg_http2_stream *stream, int32_t id);
+
+/* It is over: nothing of it reaches the peer any more. */
+void tg_http2_detach(struct tg_http2_stream *stream);
+
+/* The head of an answer is complete. */
+void tg_http2_on_answer(struct tg_http2_stream *stream, bool ended);
+
+/* The peer has ended its side: with what it had promised? */
+void tg_http2_end_stream(struct tg_http2_stream *stream, int error);
+
+/* A request as fields for nghttp2, like tg_http2_head_pack. Trailers, too. */
+TG_MUST_USE int tg_http2_request_pack(
+    const struct tg_head *head, struct tg_str host, bool https, nghttp2_nv **fields);
+TG_MUST_USE int tg_http2_trailers_pack(const struct tg_head *trailers, nghttp2_nv **fields);
+
+/* How much of a stream goes into a DATA frame. */
+ssize_t tg_http2_on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
+    uint32_t *flags, nghttp2_data_source *source, void *data);
+
+/* Let what is asked of the stream go out, as far as it may. */
+TG_MUST_USE int tg_http2_push(struct tg_http2_stream *stream);
 
 /* An answer as fields for nghttp2, which copies them: how many, in head->arena, or TG_HTTP_MEMORY. */
 TG_MUST_USE int tg_http2_head_pack(const struct tg_head *head, nghttp2_nv **fields);
@@ -49,5 +76,8 @@ int tg_http2_on_not_sent(
  * is among them. They mean what they mean in HTTP/1.1, but that the end of a body that has no length is told by
  * its stream (framing: CHUNKED). */
 TG_MUST_USE int tg_http2_judge_request(struct tg_head *head, bool ended);
+
+/* Of an answer. `ended`: nothing follows it. */
+TG_MUST_USE int tg_http2_judge_response(struct tg_head *head, bool ended, bool no_body);
 
 #endif

@@ -7,6 +7,7 @@
 enum {
 	BLOCK = 16 * 1024, /* of h2->blocks, and what is gathered before a write */
 	LARGE = 4096,      /* bytes: a part of that size is not copied to be gathered */
+	ANSWERS = 2,       /* frames that one of ours may have for an answer: a window, a ping */
 };
 
 /* Bytes that wait to go out. */
@@ -195,6 +196,10 @@ tg_http2_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint
 	}
 	if (stream->queued == 1 && stream->out_ended)
 		stream->queued = 0;
+	/* A frame that is small because there was no more, not because no more was let through, may well be
+	 * answered: small messages are (gRPC). */
+	if (stream->queued == 0)
+		tg_http2_budget_earn(&h2->chatter, ANSWERS);
 	look(h2, stream);
 	return 0;
 }
@@ -209,17 +214,38 @@ tg_http2_on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *dat
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	stream = tg_http2_stream_of(h2, frame->hd.stream_id);
-	if (stream == NULL || !stream->head_waits)
+	if (stream == NULL)
 		return 0;
-	stream->head_waits = false;
-	stream->queued--;
+	if (stream->head_waits) {
+		stream->head_waits = false;
+		stream->queued--;
+	} else if (stream->trailing) { /* whether or not a frame has gone before them */
+		stream->queued = 0;
+	} else {
+		return 0;
+	}
 	look(h2, stream);
 	return 0;
 }
 
+/* They go out behind the frame that is being made. Without memory for them the body ends as it is. */
+static int
+submit_trailers(struct tg_http2_stream *stream)
+{
+	nghttp2_nv *fields = NULL;
+	int count = tg_http2_trailers_pack(stream->trailers, &fields);
+
+	stream->trailers = NULL;
+	if (count <= 0 ||
+	    nghttp2_submit_trailer(stream->h2->session, stream->id, fields, (size_t)count) != 0)
+		return -1;
+	stream->trailing = true;
+	return 0;
+}
+
 /* How much of the stream may go into a DATA frame, and whether it is the last. */
-static ssize_t
-on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
+ssize_t
+tg_http2_on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
     nghttp2_data_source *source, void *data)
 {
 	struct tg_http2_stream *stream = tg_http2_stream_of(data, id);
@@ -236,18 +262,42 @@ on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (waiting <= len && stream->out_ended)
+	if (waiting <= len && stream->out_ended) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (stream->trailers != NULL && submit_trailers(stream) == 0)
+			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	}
 	return (ssize_t)(waiting < len ? waiting : len);
+}
+
+/* A request that nghttp2 has no stream for (RFC 9113 §6.8: the server leaves, or no numbers are left). */
+static void
+tell_unsent(struct tg_http2 *h2, int32_t id)
+{
+	for (struct tg_link *link = h2->streams.next; link != &h2->streams; link = link->next) {
+		struct tg_http2_stream *stream = tg_container_of(link, struct tg_http2_stream, all);
+
+		if (stream->id != id)
+			continue;
+		stream->unsent = stream->refused = true;
+		if (!tg_link_linked(&stream->drained))
+			tg_list_push_back(&h2->drained, &stream->drained);
+		return;
+	}
 }
 
 /* A head that cannot be sent would leave its stream without an answer. */
 int
 tg_http2_on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *data)
 {
+	struct tg_http2 *h2 = data;
+
 	(void)error;
-	(void)data;
-	if (frame->hd.type == NGHTTP2_HEADERS)
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	if (h2->client)
+		tell_unsent(h2, frame->hd.stream_id);
+	else
 		(void)nghttp2_submit_rst_stream(
 		    session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
 	return 0;
@@ -279,8 +329,17 @@ tg_http2_tell_drained(struct tg_http2 *h2)
 {
 	struct tg_link *link;
 
-	while ((link = tg_list_pop_front(&h2->drained)) != NULL)
-		h2->ops->on_drained(tg_container_of(link, struct tg_http2_stream, drained));
+	while ((link = tg_list_pop_front(&h2->drained)) != NULL) {
+		struct tg_http2_stream *stream =
+		    tg_container_of(link, struct tg_http2_stream, drained);
+
+		if (!stream->unsent) {
+			h2->ops->on_drained(stream);
+		} else if (stream->h2 != NULL) {
+			tg_http2_detach(stream);
+			h2->ops->on_reset(stream);
+		}
+	}
 }
 
 void
@@ -295,8 +354,8 @@ tg_http2_flush(struct tg_http2 *h2)
 }
 
 /* Let it go out as far as it may, while the parts that it is in are there. */
-static int
-push(struct tg_http2_stream *stream)
+int
+tg_http2_push(struct tg_http2_stream *stream)
 {
 	struct tg_http2 *h2 = stream->h2;
 	int error = 0;
@@ -316,7 +375,7 @@ tg_http2_answer(struct tg_http2_stream *stream, const struct tg_head *head, bool
 {
 	bool final = head->status >= 200 || head->status == 101;
 	struct tg_http2 *h2 = stream->h2;
-	nghttp2_data_provider body = { .read_callback = on_read };
+	nghttp2_data_provider body = { .read_callback = tg_http2_on_read };
 	nghttp2_nv *fields = NULL;
 	int count, error;
 
@@ -340,7 +399,7 @@ tg_http2_answer(struct tg_http2_stream *stream, const struct tg_head *head, bool
 		stream->queued++;
 	}
 	if (final && last)
-		return push(stream);
+		return tg_http2_push(stream);
 	h2->ops->on_wants_flush(h2);
 	return 0;
 }
@@ -367,5 +426,5 @@ tg_http2_write(
 	if (stream->deferred)
 		(void)nghttp2_session_resume_data(h2->session, stream->id);
 	stream->deferred = false;
-	return push(stream);
+	return tg_http2_push(stream);
 }

@@ -58,6 +58,7 @@ tg_answer_write(struct tg_req *req)
 	struct tg_str head, body = req->answer;
 
 	req->keep_client = tg_answer_may_keep(req);
+	req->out_trailers = NULL;
 	req->out.length = req->answer.len;
 	req->out.has_length = !no_content;
 	if (tg_forward_date(&req->out) != 0)

@@ -3,7 +3,15 @@
 #include <stdlib.h>
 
 #include "proxy/engine.h"
+#include "proxy/trunk.h"
 #include "proxy/upstream.h"
+
+static void
+move_all(struct tg_link *to, struct tg_link *from)
+{
+	while (!tg_list_empty(from))
+		tg_list_push_back(to, tg_list_pop_front(from));
+}
 
 /* The pool of a server id, or NULL when memory is out. Pools are made as ids come up. */
 static struct tg_pool *
@@ -20,12 +28,13 @@ pool_of(struct tg_engine *engine, uint32_t id)
 
 			pools[i] = (struct tg_pool){ .count = 0 };
 			tg_link_init(&pools[i].idle);
+			tg_link_init(&pools[i].trunks);
 			if (old == NULL)
 				continue;
 			pools[i].count = old->count;
 			pools[i].server = old->server;
-			while (!tg_list_empty(&old->idle))
-				tg_list_push_back(&pools[i].idle, tg_list_pop_front(&old->idle));
+			move_all(&pools[i].idle, &old->idle);
+			move_all(&pools[i].trunks, &old->trunks);
 		}
 		free(engine->pools);
 		engine->pools = pools;
@@ -50,9 +59,24 @@ tg_pool_forget(struct tg_engine *engine, struct tg_upstream *up)
 	tg_gauge_add(&cell_of(engine, up)->idle, -1);
 }
 
-static void
+struct tg_link *
+tg_pool_trunks(struct tg_engine *engine, const struct tg_server *server)
+{
+	struct tg_pool *pool = pool_of(engine, server->id);
+
+	return pool != NULL ? &pool->trunks : NULL;
+}
+
+/* How many there were. */
+static unsigned
 close_idle(struct tg_engine *engine, struct tg_pool *pool)
 {
+	unsigned closed = pool->count;
+
+	for (struct tg_link *next, *link = pool->trunks.next; link != &pool->trunks; link = next) {
+		next = link->next;
+		closed += tg_trunk_retire_idle(tg_container_of(link, struct tg_trunk, link));
+	}
 	while (!tg_list_empty(&pool->idle)) {
 		struct tg_upstream *up =
 		    tg_container_of(pool->idle.next, struct tg_upstream, pooled);
@@ -60,6 +84,7 @@ close_idle(struct tg_engine *engine, struct tg_pool *pool)
 		tg_pool_forget(engine, up);
 		tg_upstream_close(up);
 	}
+	return closed;
 }
 
 static void
@@ -67,7 +92,9 @@ close_pool(struct tg_engine *engine, struct tg_pool *pool)
 {
 	struct tg_server *server = pool->server;
 
-	close_idle(engine, pool);
+	(void)close_idle(engine, pool);
+	while (!tg_list_empty(&pool->trunks))
+		tg_trunk_retire(tg_container_of(pool->trunks.next, struct tg_trunk, link));
 	pool->server = NULL;
 	if (server != NULL)
 		tg_server_put(server);
@@ -77,7 +104,7 @@ void
 tg_pool_drop(struct tg_engine *engine, const struct tg_server *server)
 {
 	if (server->id < engine->pools_len)
-		close_idle(engine, &engine->pools[server->id]);
+		(void)close_idle(engine, &engine->pools[server->id]);
 }
 
 unsigned
@@ -86,8 +113,7 @@ tg_pools_shrink(struct tg_engine *engine)
 	unsigned closed = 0;
 
 	for (unsigned i = 0; i < engine->pools_len; i++) {
-		closed += engine->pools[i].count;
-		close_idle(engine, &engine->pools[i]);
+		closed += close_idle(engine, &engine->pools[i]);
 	}
 	return closed;
 }

@@ -16,10 +16,14 @@ struct tg_tls_context;
 struct tg_upstream;
 
 struct tg_pool {
-	struct tg_link idle; /* tg_upstream.pooled, the latest first */
+	struct tg_link idle;   /* tg_upstream.pooled, the latest first */
+	struct tg_link trunks; /* tg_trunk.link: connections of HTTP/2, idle or not */
 	unsigned count;
 	struct tg_server *server; /* counted; NULL: not in the current plan, takes nothing */
 };
+
+/* The connections of HTTP/2 to the server; NULL: out of memory. */
+struct tg_link *tg_pool_trunks(struct tg_engine *engine, const struct tg_server *server);
 
 /* The current plan names these servers: pools of others are emptied and closed. */
 void tg_pools_sync(struct tg_engine *engine);

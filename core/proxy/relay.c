@@ -29,16 +29,34 @@ frame(struct tg_str *parts, unsigned n, char *line, enum tg_framing framing, str
 
 /* --- towards the server ------------------------------------------------------------------- */
 
-static void
-to_server(struct tg_req *req, const struct tg_str *parts, unsigned count)
+/* Send the head, if it waits, and a piece of the body: 0 or negative. */
+static int
+send_on(struct tg_req *req, struct tg_str head, struct tg_str body, bool last)
 {
 	struct tg_upstream *up = req->up;
+	struct tg_str parts[PARTS] = { head };
+	char line[TG_CHUNK_LINE];
+	unsigned n;
 
+	if (up->multiplexed)
+		return tg_call_send(up, head.len > 0 ? &req->in : NULL, tg_step_host(req), body,
+		    last, req->in_trailers);
+	n = frame(parts, head.len > 0, line, (enum tg_framing)req->in.framing, body, last);
+	return tg_conn_write(&up->conn, parts, n);
+}
+
+static void
+to_server(struct tg_req *req, struct tg_str body, bool last)
+{
+	struct tg_upstream *up = req->up;
+	struct tg_str head = req->unsent;
+
+	req->unsent.len = 0;
 	if (up == NULL || up->write_dead)
 		return;
 	/* A server that stops reading may have answered already: its response decides, and what
 	 * comes of the body is thrown away. */
-	if (tg_conn_write(&up->conn, parts, count) != 0)
+	if (send_on(req, head, body, last) != 0)
 		up->write_dead = true;
 	else if (!tg_conn_drained(&up->conn))
 		tg_conn_pause(&req->client->conn);
@@ -47,14 +65,10 @@ to_server(struct tg_req *req, const struct tg_str *parts, unsigned count)
 void
 tg_relay_flush_request(struct tg_req *req)
 {
-	struct tg_str parts[PARTS] = { req->unsent }, kept = { req->kept, req->kept_len };
-	char line[TG_CHUNK_LINE];
+	struct tg_str kept = { req->kept, req->kept_len };
 
-	if (req->unsent.len == 0)
-		return;
-	req->unsent.len = 0;
-	to_server(req, parts,
-	    frame(parts, 1, line, (enum tg_framing)req->in.framing, kept, req->in_done));
+	if (req->unsent.len > 0)
+		to_server(req, kept, req->in_done);
 }
 
 /* Keep a copy of this piece of the body, unless that is too long in all or no longer wanted. */
@@ -86,10 +100,8 @@ size_t
 tg_relay_request(struct tg_req *req, char *data, size_t len)
 {
 	int64_t most = req->listener->options.max_body;
-	struct tg_str parts[PARTS], body;
-	char line[TG_CHUNK_LINE];
+	struct tg_str body;
 	size_t used = 0;
-	unsigned n = 0;
 	int done = tg_http1_body(&req->in_codec, data, len, &used, &body);
 
 	req->awaits_continue = false;
@@ -104,13 +116,11 @@ tg_relay_request(struct tg_req *req, char *data, size_t len)
 		tg_req_end(req, TG_END_BODY_TOO_LARGE);
 		return len;
 	}
-	if (req->unsent.len > 0)
-		parts[n++] = req->unsent;
-	req->unsent.len = 0;
-	n = frame(parts, n, line, (enum tg_framing)req->in.framing, body, done == 1);
 	req->in_done = done == 1;
-	if (!req->discard)
-		to_server(req, parts, n);
+	if (req->discard)
+		req->unsent.len = 0;
+	else
+		to_server(req, body, req->in_done);
 	req->client->progress += (uint32_t)used;
 	if (req->up != NULL && req->up->connected)
 		tg_upstream_watch(req->up);
@@ -122,15 +132,12 @@ tg_relay_request(struct tg_req *req, char *data, size_t len)
 void
 tg_relay_request_end(struct tg_req *req)
 {
-	struct tg_str parts[PARTS] = { req->unsent };
-	char line[TG_CHUNK_LINE];
-
 	req->in_done = true;
 	req->awaits_continue = false;
-	req->unsent.len = 0;
-	if (!req->discard)
-		to_server(req, parts,
-		    frame(parts, 1, line, (enum tg_framing)req->in.framing, TG_STR(""), true));
+	if (req->discard)
+		req->unsent.len = 0;
+	else
+		to_server(req, TG_STR(""), true);
 	if (req->up != NULL && req->up->connected)
 		tg_upstream_watch(req->up);
 	tg_client_watch(req->client);
@@ -159,6 +166,8 @@ tg_relay_to_client(struct tg_req *req, struct tg_str head, struct tg_str body, b
 	unsigned n = 0;
 
 	if (client->stream != NULL) {
+		if (last)
+			tg_http2_end_with(&client->stream->h2, req->out_trailers);
 		req->view.bytes_out += (int64_t)(head.len + body.len);
 		return tg_stream_answer(
 		    client->stream, head.len > 0 ? &req->out : NULL, body, last);
@@ -182,10 +191,10 @@ tg_relay_flush_response(struct tg_req *req)
 }
 
 /* The body is malformed. As long as the head waits to be sent there can be another answer. */
-static void
-refuse_response(struct tg_req *req)
+void
+tg_relay_refuse_response(struct tg_req *req)
 {
-	bool unsent = req->unsent_out.len > 0;
+	bool unsent = req->unsent_out.len > 0 || !req->relaying;
 
 	req->unsent_out.len = 0;
 	if (unsent)
@@ -201,7 +210,7 @@ tg_relay_response(struct tg_req *req, char *data, size_t len)
 	int done = tg_http1_body(&req->out_codec, data, len, &used, &body);
 
 	if (done < 0) {
-		refuse_response(req);
+		tg_relay_refuse_response(req);
 		return len;
 	}
 	req->unsent_out.len = 0;

@@ -10,6 +10,9 @@
  * request may have ended (look with tg_req_alive). */
 size_t tg_relay_request(struct tg_req *req, char *data, size_t len);
 
+/* The body of the answer is malformed: what can be said of that is. */
+void tg_relay_refuse_response(struct tg_req *req);
+
 /* The end of the request's body, where it does not show in its bytes. */
 void tg_relay_request_end(struct tg_req *req);
 

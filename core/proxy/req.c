@@ -202,6 +202,15 @@ tg_req_answer(struct tg_req *req, int status, struct tg_str body)
 	return 0;
 }
 
+int
+tg_req_keep_trailers(struct tg_req *req, struct tg_head **kept, const struct tg_head *trailers)
+{
+	if (trailers == NULL)
+		return 0;
+	*kept = tg_arena_alloc(&req->arena, sizeof(**kept));
+	return *kept != NULL ? tg_head_copy(*kept, &req->arena, trailers) : TG_HTTP_MEMORY;
+}
+
 bool
 tg_req_idempotent(const struct tg_req *req)
 {

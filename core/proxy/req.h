@@ -67,11 +67,12 @@ struct tg_req {
 	    asked_host; /* host[:port] that the client asked for, whatever a script made of it */
 	struct tg_http1 in_codec;
 	bool head_done;
-	bool in_done;            /* all of its body was read */
-	bool awaits_continue;    /* the client sends nothing more before it is told something */
-	bool discard;            /* its body goes nowhere */
-	bool forwarded;          /* what we add is added: Via, X-Forwarded-…, a hop less */
-	struct tg_str *captured; /* for the log, one per capture of the listener; NULL: none */
+	struct tg_head *in_trailers; /* behind its body, in the arena; NULL: none */
+	bool in_done;                /* all of its body was read */
+	bool awaits_continue;        /* the client sends nothing more before it is told something */
+	bool discard;                /* its body goes nowhere */
+	bool forwarded;              /* what we add is added: Via, X-Forwarded-…, a hop less */
+	struct tg_str *captured;     /* for the log, one per capture of the listener; NULL: none */
 
 	/* The attempt. */
 	const struct tg_plan_backend *backend;
@@ -92,7 +93,8 @@ struct tg_req {
 	/* The response. */
 	struct tg_head out;
 	struct tg_http1 out_codec;
-	bool out_started; /* a byte of the final or an interim head came */
+	struct tg_head *out_trailers; /* behind its body, in the arena; NULL: none, or dropped */
+	bool out_started;             /* a byte of the final or an interim head came */
 	bool out_head_done;
 	bool relaying;          /* the head was accepted: the body goes to the client */
 	bool out_done;          /* all of the body came */
@@ -131,6 +133,10 @@ void tg_req_resume(struct tg_req *req, enum tg_hook_result result);
 /* Answer instead of a server (policy, from within a hook): `out` becomes an empty head of that
  * status, and `body` is copied. 0, UV_ENOMEM, or UV_EBUSY when a response head is on its way. */
 TG_MUST_USE int tg_req_answer(struct tg_req *req, int status, struct tg_str body);
+
+/* Trailers (NULL: none) that go on behind a body are kept as *kept, for as long as the request. 0 or TG_HTTP_MEMORY. */
+TG_MUST_USE int tg_req_keep_trailers(
+    struct tg_req *req, struct tg_head **kept, const struct tg_head *trailers);
 
 /* The view's target, path, query and host are those of the head again (after an edit). */
 void tg_req_refresh(struct tg_req *req);

@@ -176,13 +176,22 @@ tg_step_connect(struct tg_req *req)
 	enum tg_end failed;
 
 	req->sent = false;
-	if (!req->fresh && !req->tcp && req->backend->options.send_proxy == 0)
-		up = tg_pool_take(req->engine, server, req->backend->tls);
-	if (up != NULL) {
-		tg_upstream_attach(up, req);
-		return go(req, tg_step_send);
+	/* The client speaks HTTP/2 and wants another protocol: it cannot be told to do without (RFC 8441 §4). */
+	if (req->backend->options.http2 && req->in.major == 2 && tg_tunnel_wanted(req))
+		return end(req, TG_END_NOT_IMPLEMENTED);
+	if (req->backend->options.http2) {
+		failed = (enum tg_end)tg_upstream_call(req, server);
+		if (failed == TG_END_NONE && req->up->connected)
+			return go(req, tg_step_send);
+	} else {
+		if (!req->fresh && !req->tcp && req->backend->options.send_proxy == 0)
+			up = tg_pool_take(req->engine, server, req->backend->tls);
+		if (up != NULL) {
+			tg_upstream_attach(up, req);
+			return go(req, tg_step_send);
+		}
+		failed = (enum tg_end)tg_upstream_connect(req, server);
 	}
-	failed = (enum tg_end)tg_upstream_connect(req, server);
 	if (failed != TG_END_NONE) {
 		tg_req_attempt_failed(req, failed);
 		return TG_NEXT_GO;
@@ -191,10 +200,8 @@ tg_step_connect(struct tg_req *req)
 	return TG_NEXT_WAIT;
 }
 
-/* Whom the request is for. A client of HTTP/1.0 need not say that, and servers of HTTP/1.1 want to
- * know (RFC 9112 §3.3 lets us choose): then it is for the server itself. */
-static struct tg_str
-host_for(const struct tg_req *req)
+struct tg_str
+tg_step_host(const struct tg_req *req)
 {
 	const struct tg_server *server = req->server->server;
 
@@ -209,13 +216,17 @@ static int
 write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
-	struct tg_str host = host_for(req);
+	struct tg_str host = tg_step_host(req);
 	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len +
 	    head->upgrade.len + TG_PROXYPROTO_WRITE;
 	size_t greeting = 0;
 	char *out;
 	int len;
 
+	if (req->up->multiplexed) { /* it is packed where it is sent */
+		req->unsent = TG_STR(" ");
+		return 0;
+	}
 	for (unsigned i = 0; i < head->count; i++)
 		cap += head->fields[i].name.len + head->fields[i].value.len + PER_FIELD;
 	out = tg_arena_alloc(&req->arena, cap);

@@ -90,6 +90,10 @@ tg_stream_on_end(struct tg_http2_stream *h2, int error)
 {
 	struct tg_stream *stream = stream_of(h2);
 
+	struct tg_req *req = stream->client.req;
+
+	if (error == 0 && req != NULL)
+		error = tg_req_keep_trailers(req, &req->in_trailers, tg_http2_trailers(h2->h2));
 	if (error != 0) {
 		tg_client_bad_body(&stream->client);
 		return;
@@ -125,12 +129,12 @@ tg_stream_answer(
     struct tg_stream *stream, const struct tg_head *head, struct tg_str body, bool last)
 {
 	struct tg_http2_stream *h2 = &stream->h2;
-	bool headed_last = last && body.len == 0;
+	bool headed_last = last && body.len == 0 && h2->trailers == NULL;
 	int error = 0;
 
 	if (head != NULL)
 		error = tg_http2_answer(h2, head, headed_last);
-	if (error == 0 && (body.len > 0 || (headed_last && head == NULL)))
+	if (error == 0 && (body.len > 0 || (last && (head == NULL || !headed_last))))
 		error = tg_http2_write(h2, &body, 1, last);
 	stream->client.conn.queued = h2->queued;
 	return error == 0 ? 0 : UV_ENOMEM;

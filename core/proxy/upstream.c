@@ -62,6 +62,8 @@ unheard(struct tg_upstream *up, int64_t ms)
 	struct tg_req *req = up->req;
 	uint64_t now = tg_loop_now(up->engine->loop);
 
+	if (up->multiplexed)
+		tg_call_unheard(up, ms);
 	if (!tg_server_unheard(up->server, now - (uint64_t)ms, now))
 		return;
 	atomic_fetch_add(&req->backend->state->epoch, 1);
@@ -69,8 +71,8 @@ unheard(struct tg_upstream *up, int64_t ms)
 	    req->backend->name.ptr, up->server->name.ptr, (long long)ms);
 }
 
-static void
-heard(struct tg_upstream *up)
+void
+tg_upstream_heard(struct tg_upstream *up)
 {
 	struct tg_req *req = up->req;
 
@@ -149,7 +151,7 @@ on_data(struct tg_conn *conn, char *data, size_t len)
 		tg_upstream_close(up);
 		return len;
 	}
-	heard(up);
+	tg_upstream_heard(up);
 	while (used < len && up->req == req && tg_req_alive(req, serial)) {
 		if (!req->out_head_done)
 			used += read_head(up, data + used, len - used);
@@ -277,7 +279,8 @@ on_connect(struct tg_conn *conn, int status)
 	} else {
 		up->connected = true;
 		if (req->tcp)
-			heard(up); /* nobody knows what its protocol has it say, and when */
+			tg_upstream_heard(
+			    up); /* nobody knows what its protocol has it say, and when */
 		req->step = req->tcp ? tg_step_open : tg_step_send;
 		tg_req_run(req);
 	}
@@ -350,10 +353,10 @@ tg_upstream_attach(struct tg_upstream *up, struct tg_req *req)
 	tg_gauge_add(&cell_of(up)->active, 1);
 }
 
-/* 0, or a negative libuv code: the upstream is being closed then. */
-static int
-connect_to(struct tg_upstream *up, struct tg_engine *engine, struct tg_server *server,
-    struct tg_tls_context *tls, const struct tg_addr *addr)
+/* All but its conn. */
+static void
+init(struct tg_upstream *up, struct tg_engine *engine, struct tg_server *server,
+    struct tg_tls_context *tls)
 {
 	memset(up, 0, offsetof(struct tg_upstream, conn));
 	up->magic = UPSTREAM_MAGIC;
@@ -365,7 +368,16 @@ connect_to(struct tg_upstream *up, struct tg_engine *engine, struct tg_server *s
 	tg_link_init(&up->all);
 	tg_list_push_back(&engine->upstreams, &up->all);
 	engine->open_handles++;
-	return tg_conn_connect(&up->conn, engine->loop, &upstream_ops, addr);
+}
+
+/* Until then it has to be connected. */
+static void
+limit_connect(struct tg_upstream *up)
+{
+	int64_t ms = up->req->backend->options.connect_ms;
+
+	up->connect_by = ms > 0 ? tg_loop_now(up->engine->loop) + (uint64_t)ms : UINT64_MAX;
+	await_connect(up);
 }
 
 int
@@ -382,17 +394,40 @@ tg_upstream_connect(struct tg_req *req, struct tg_server *server)
 		up = tg_blocks_get(&engine->upstream_blocks);
 		if (up == NULL)
 			return TG_END_MEMORY;
-		err = connect_to(up, engine, server, req->backend->tls, addr);
+		init(up, engine, server, req->backend->tls);
+		err = tg_conn_connect(&up->conn, engine->loop, &upstream_ops, addr);
 		/* Idle connections are a luxury when descriptors are out. */
 	} while ((err == UV_EMFILE || err == UV_ENFILE) && tg_pools_shrink(engine) > 0);
 	if (err != 0)
 		return TG_END_CONNECT_FAILED;
 	tg_cell_add(&cell_of(up)->connects, 1);
 	tg_upstream_attach(up, req);
-	up->connect_by = req->backend->options.connect_ms > 0
-	    ? tg_loop_now(engine->loop) + (uint64_t)req->backend->options.connect_ms
-	    : UINT64_MAX;
-	await_connect(up);
+	limit_connect(up);
+	return TG_END_NONE;
+}
+
+int
+tg_upstream_call(struct tg_req *req, struct tg_server *server)
+{
+	enum tg_end failure = TG_END_MEMORY;
+	struct tg_upstream *up = tg_blocks_get(&req->engine->upstream_blocks);
+	struct tg_trunk *trunk;
+
+	if (up == NULL)
+		return TG_END_MEMORY;
+	trunk = tg_trunk_for(req, server, &failure);
+	if (trunk == NULL) {
+		tg_blocks_put(&req->engine->upstream_blocks, up);
+		return failure;
+	}
+	trunk->idle_ms = req->backend->options.pool_idle_ms;
+	init(up, req->engine, server, req->backend->tls);
+	up->multiplexed = true;
+	up->connected = trunk->open;
+	tg_call_init(up, trunk, &upstream_ops);
+	tg_upstream_attach(up, req);
+	if (!up->connected)
+		limit_connect(up);
 	return TG_END_NONE;
 }
 
@@ -409,7 +444,7 @@ tg_upstream_detach(struct tg_req *req, bool reusable)
 	req->up = NULL;
 	up->req = NULL;
 	tg_gauge_add(&cell_of(up)->active, -1);
-	if (reusable && !up->conn.ended)
+	if (reusable && !up->conn.ended && !up->multiplexed)
 		tg_pool_give(req->engine, up, (unsigned)req->backend->options.pool_size,
 		    req->backend->options.pool_idle_ms);
 	else

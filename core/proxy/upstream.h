@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "net/conn.h"
+#include "proxy/call.h"
 #include "proxy/end.h"
 #include "proxy/pace.h"
 #include "proxy/server.h"
@@ -27,8 +28,13 @@ struct tg_upstream {
 	uint64_t connect_by;        /* loop ms; the connect timeout. UINT64_MAX: none */
 	struct tg_pace pace;        /* of the request's body, while it is queued */
 	struct tg_timer timer;      /* connect, server or pool idle timeout */
+	bool multiplexed;           /* its conn is carried by `call` */
+	struct tg_call call;
 	struct tg_conn conn;
 };
+
+/* Bytes of its server have come. */
+void tg_upstream_heard(struct tg_upstream *up);
 
 /* Begin to connect for `req`; on success the request is attached. 0, or the ending that the
  * attempt came to at once. */
@@ -36,6 +42,9 @@ TG_MUST_USE int tg_upstream_connect(struct tg_req *req, struct tg_server *server
 
 /* Give a pooled connection to a request. */
 void tg_upstream_attach(struct tg_upstream *up, struct tg_req *req);
+
+/* The same where the server speaks HTTP/2. When a connection is there, the upstream is connected at once. */
+TG_MUST_USE int tg_upstream_call(struct tg_req *req, struct tg_server *server);
 
 /* The request is done with it: to the pool when `reusable`, else closed. */
 void tg_upstream_detach(struct tg_req *req, bool reusable);

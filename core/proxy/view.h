@@ -163,8 +163,10 @@ struct tg_backend_options {
 	int32_t has_response; /* call TG_HOOK_RESPONSE (stickiness) */
 	int32_t has_retry;    /* call TG_HOOK_RETRY; else give up */
 	int32_t on_down;      /* enum tg_on_down */
-	int32_t send_proxy; /* 1, 2: the version of the PROXY protocol that servers get; 0: none */
-	int32_t tls;        /* the number of tg_ffi_plan_tls; 0: none */
+	int32_t send_proxy;  /* 1, 2: the version of the PROXY protocol that servers get; 0: none */
+	int32_t http2;       /* servers speak HTTP/2 */
+	int32_t max_streams; /* requests at once on such a connection */
+	int32_t tls;         /* the number of tg_ffi_plan_tls; 0: none */
 };
 
 struct tg_server_options {

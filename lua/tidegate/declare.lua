@@ -183,6 +183,8 @@ local BACKEND = {
     server_state = { "function" },
     on_marked_down = { "string", default = "retry", values = { "retry", "keep", "close" } },
     send_proxy = { "string", values = { "v1", "v2" } },
+    protocol = { "string", default = "http/1.1", values = { "http/1.1", "h2" }, mode = "http" },
+    max_streams = { "integer", default = 100, min = 1, max = 10000, mode = "http" },
     tls = { "any" },
     timeout = { "fields", fields = {
         connect = { "duration", default = 5 },
@@ -300,6 +302,21 @@ local function declare_policies(record, clean, fail)
     end
 end
 
+-- What is for a connection of one client cannot be shared, and our own checks speak HTTP/1.1.
+local function declare_protocol(record, clean, fail)
+    record.protocol, record.max_streams = clean.protocol, clean.max_streams
+    if clean.protocol ~= "h2" then return end
+    if clean.send_proxy then
+        fail('option "send_proxy" is for one client per connection, which servers with protocol = "h2" do not have;'
+            .. ' leave it out: they are told by "forwarded_for" of the listener')
+    end
+    local check = type(clean.check) == "table" and clean.check[1] or clean.check
+    if check == "http" and not next(record.check_targets) then
+        fail('check "http" speaks HTTP/1.1, which servers with protocol = "h2" need not understand; use check = "tcp",'
+            .. ' or give it the "check_port" of a server that does')
+    end
+end
+
 --- Declare a backend: servers that can answer the same requests. Returns its object, which a
 --- route gives back to choose it.
 function M.backend(name, given)
@@ -314,9 +331,11 @@ function M.backend(name, given)
     record.mode = clean.mode or "http"
     modes.check(BACKEND, given, record.mode, fail)
     declare_servers(record, clean.servers, fail)
+    declare_protocol(record, clean, fail)
     record.speaks_tls = clean.tls ~= nil and clean.tls ~= false
     record.tls = tlssetup.servers(
-        clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail, record.mode)
+        clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail, record.mode,
+        record.protocol)
     declare_policies(record, clean, fail)
     for _, kind in ipairs { "balance", "sticky", "retry" } do
         modes.check_script(kind, clean[kind], record.mode, fail)

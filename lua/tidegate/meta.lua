@@ -436,6 +436,8 @@ function Server:set(state) end
 ---@field retry_body tide.size?
 ---@field on_marked_down string?
 ---@field send_proxy string?
+---@field protocol string?
+---@field max_streams integer?
 ---@field tls boolean|tide.BackendTls?
 ---@field server_state fun(server: tide.Server, change: tide.StateChange)?
 ---@field timeout tide.BackendTimeouts?

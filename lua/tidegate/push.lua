@@ -95,6 +95,8 @@ local function push_backend(record)
     options.has_response = flag(record.sticky and record.sticky.stick)
     options.has_retry = flag(record.decide)
     options.on_down = ON_DOWN[record.on_marked_down]
+    options.http2 = flag(record.protocol == "h2")
+    options.max_streams = record.max_streams
     options.tls = record.tls or 0
     options.send_proxy = record.send_proxy and tonumber(record.send_proxy:sub(2)) or 0
     checked(C.tg_ffi_plan_backend(vm, record.name, #record.name, options), record.where,

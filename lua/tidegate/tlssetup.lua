@@ -59,7 +59,10 @@ M.backend = common {
 M.certificate = { ocsp = { "string" } } -- of one item of a list
 
 -- What is offered when `alpn` is not given; nothing in mode "tcp".
-M.protocols = { listen = { "http/1.1" }, listen_http2 = { "h2", "http/1.1" }, backend = { "http/1.1" } }
+M.protocols = {
+    listen = { "http/1.1" }, listen_http2 = { "h2", "http/1.1" },
+    backend = { "http/1.1" }, h2 = { "h2" },
+}
 
 local VERIFY = {
     request = tonumber(ffi.C.TG_TLS_VERIFY_REQUEST),
@@ -307,7 +310,7 @@ end
 
 --- The option `tls` of a backend with these servers: the number of the engine's context; nil when there is
 --- none, or it was refused.
-function M.servers(given, servers, at, label, fail, mode)
+function M.servers(given, servers, at, label, fail, mode, protocol)
     if given == nil or given == false then return nil end
     local errors = #plan.errors
     fail = prefixed(fail)
@@ -315,7 +318,8 @@ function M.servers(given, servers, at, label, fail, mode)
     given = given_table(given, "true or a table", fail)
     if not given then return nil end
     local clean = options.check(M.backend, given, fail, table.maxn(given))
-    local record = common_record(clean, mode ~= "tcp" and M.protocols.backend or {}, fail)
+    local offered = mode == "tcp" and {} or protocol == "h2" and M.protocols.h2 or M.protocols.backend
+    local record = common_record(clean, offered, fail)
     record.certificates = certificates_of(given, nil, fail)
     if #record.certificates > 1 then fail("one certificate, please: servers get only one") end
     record.verify = clean.verify == false and 0 or VERIFY.required

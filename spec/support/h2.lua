@@ -6,6 +6,8 @@
 -- Options of connect: settings ({ [id] = value }), window (of each stream and of the connection; default: all
 -- that there is), and those of client.raw.
 local client = require "client"
+local loop = require "loop"
+local origin = require "origin"
 
 local M = {}
 M.__index = M
@@ -115,6 +117,52 @@ function M.connect(to, options)
     return self
 end
 
+-- The server's side of a connection: for an origin's `greeting`. on_request(self, id, number) is called, in a task, for
+-- each head of a request that comes. Options: settings; silent: it says nothing.
+local function accept(conn, options, on_request, shared)
+    conn.limit = math.huge
+    local self = setmetatable({ conn = conn, streams = {}, pongs = 0, is_server = true }, M)
+    shared.peers[#shared.peers + 1] = self
+    if not conn:read(#PREFACE) then return end
+    local payload = {}
+    for id, value in pairs(options.settings or {}) do
+        payload[#payload + 1] = bytes_of(id, 2) .. bytes_of(value, 4)
+    end
+    if options.silent then
+        conn:read(LARGEST)
+        return
+    end
+    self:frame(M.SETTINGS, 0, 0, table.concat(payload))
+    self.on_request = function(id)
+        shared.requests = shared.requests + 1
+        loop.spawn(on_request, self, id, shared.requests)
+    end
+    self:read_until(function() return false end)
+    conn:close()
+end
+
+--- An origin that speaks HTTP/2, in bare frames. It counts .h2.requests, and keeps the connections in .h2.peers.
+function M.origin(options, on_request)
+    local shared = { peers = {}, requests = 0 }
+    local server = origin.new {
+        greeting = function(conn) accept(conn, options, on_request, shared) end,
+        receive_buffer = options.receive_buffer,
+    }
+    server.h2 = shared
+    return server
+end
+
+--- An answer: its status, or its fields; `body` (nil: none follows), and trailers.
+function M:answer(id, fields, body, trailers)
+    if type(fields) == "number" then fields = { { ":status", tostring(fields) } } end
+    self:frame(M.HEADERS, M.END_HEADERS + ((body or trailers) and 0 or M.END_STREAM), id, M.pack(fields))
+    if body then self:data(id, body, not trailers) end
+    if trailers then self:frame(M.HEADERS, M.END_HEADERS + M.END_STREAM, id, M.pack(trailers)) end
+end
+
+--- No stream after `last`.
+function M:leave(last) return self:frame(M.GOAWAY, 0, 0, bytes_of(last, 4) .. bytes_of(0, 4)) end
+
 function M:send(bytes) return self.conn:send(bytes) end
 
 function M:frame(kind, flags, id, payload) return self:send(M.text(kind, flags, id, payload or "")) end
@@ -147,7 +195,14 @@ local takes = {
         stream.ended = frame.flags % 2 == 1
     end,
     [M.HEADERS] = function(self, frame)
-        local stream, status = stream_of(self, frame.id), status_of(frame.payload)
+        local stream = stream_of(self, frame.id)
+        if self.is_server then
+            stream.ended = frame.flags % 2 == 1
+            if not stream.begun then self.on_request(frame.id) else stream.trailers = true end
+            stream.begun = true
+            return
+        end
+        local status = status_of(frame.payload)
         stream.ended = frame.flags % 2 == 1
         if stream.status then
             stream.trailers = true

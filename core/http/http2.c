@@ -11,7 +11,6 @@ enum {
 	RESETS_A_SECOND = 50,
 	CONTINUATIONS_MOST = 7,  /* below where nghttp2 gives up, without saying why */
 	PACKED_TIMES = 4,        /* HPACK's worst code has 30 bits for a byte */
-	WINDOW = 1024 * 1024,    /* of the connection: it stops nobody */
 	SEND_HEAD = 1024 * 1024, /* bytes of a head: it was limited before */
 };
 
@@ -401,37 +400,6 @@ make_session(struct tg_http2 *h2)
 }
 
 static int
-send_settings_of_client(struct tg_http2 *h2)
-{
-	nghttp2_settings_entry entries[] = {
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->limits.head.head },
-	};
-
-	return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, 2) == 0
-	    ? 0
-	    : TG_HTTP_MEMORY;
-}
-
-static int
-send_settings(struct tg_http2 *h2)
-{
-	nghttp2_settings_entry entries[] = {
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2->limits.streams },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->limits.head.head },
-		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
-		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
-	};
-	size_t count = sizeof(entries) / sizeof(entries[0]);
-
-	if (!h2->limits.connect)
-		count--;
-	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, count) != 0)
-		return TG_HTTP_MEMORY;
-	return 0;
-}
-
-static int
 init(struct tg_http2 *h2, const struct tg_http2_ops *ops, const struct tg_http2_limits *limits,
     struct tg_blocks *small, struct tg_blocks *large, uint64_t now, bool client)
 {
@@ -444,30 +412,10 @@ init(struct tg_http2 *h2, const struct tg_http2_ops *ops, const struct tg_http2_
 	tg_link_init(&h2->drained);
 	tg_arena_init(&h2->arena, small);
 	h2->session = make_session(h2);
-	return h2->session != NULL ? 0 : TG_HTTP_MEMORY;
-}
-
-/* The window comes behind the settings, which are the first that the peer hears. */
-static int
-begin(struct tg_http2 *h2)
-{
-	int error = h2->client ? send_settings_of_client(h2) : send_settings(h2);
-
-	if (error != 0)
-		return error;
-	return nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, WINDOW) == 0
-	    ? 0
-	    : TG_HTTP_MEMORY;
-}
-
-static int
-made(struct tg_http2 *h2, int error)
-{
-	if (error == 0)
-		error = begin(h2);
-	if (error != 0)
-		tg_http2_fini(h2);
-	return error;
+	if (h2->session != NULL && tg_http2_introduce(h2) == 0)
+		return 0;
+	tg_http2_fini(h2);
+	return TG_HTTP_MEMORY;
 }
 
 int
@@ -475,7 +423,7 @@ tg_http2_server_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
     const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
     uint64_t now)
 {
-	return made(h2, init(h2, ops, limits, small, large, now, false));
+	return init(h2, ops, limits, small, large, now, false);
 }
 
 int
@@ -483,7 +431,7 @@ tg_http2_client_init(struct tg_http2 *h2, const struct tg_http2_ops *ops,
     const struct tg_http2_limits *limits, struct tg_blocks *small, struct tg_blocks *large,
     uint64_t now)
 {
-	return made(h2, init(h2, ops, limits, small, large, now, true));
+	return init(h2, ops, limits, small, large, now, true);
 }
 
 void

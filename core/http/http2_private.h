@@ -46,6 +46,9 @@ TG_MUST_USE int tg_http2_trailers_pack(const struct tg_head *trailers, nghttp2_n
 ssize_t tg_http2_on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
     uint32_t *flags, nghttp2_data_source *source, void *data);
 
+/* Say what we want of the other side. */
+TG_MUST_USE int tg_http2_introduce(struct tg_http2 *h2);
+
 /* Let what is asked of the stream go out, as far as it may. */
 TG_MUST_USE int tg_http2_push(struct tg_http2_stream *stream);
 

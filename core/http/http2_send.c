@@ -5,9 +5,10 @@
 #include "http/http2_private.h"
 
 enum {
-	BLOCK = 16 * 1024, /* of h2->blocks, and what is gathered before a write */
-	LARGE = 4096,      /* bytes: a part of that size is not copied to be gathered */
-	ANSWERS = 2,       /* frames that one of ours may have for an answer: a window, a ping */
+	BLOCK = 16 * 1024,    /* of h2->blocks, and what is gathered before a write */
+	LARGE = 4096,         /* bytes: a part of that size is not copied to be gathered */
+	WINDOW = 1024 * 1024, /* of the connection: it stops nobody */
+	ANSWERS = 2,          /* frames that one of ours may have for an answer: a window, a ping */
 };
 
 /* Bytes that wait to go out. */
@@ -427,4 +428,40 @@ tg_http2_write(
 		(void)nghttp2_session_resume_data(h2->session, stream->id);
 	stream->deferred = false;
 	return tg_http2_push(stream);
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+/* What we want of the other side: how many entries. */
+static size_t
+settings_of(const struct tg_http2 *h2, nghttp2_settings_entry entries[4])
+{
+	size_t n = 0;
+
+	entries[n++] =
+	    (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->limits.head.head };
+	if (h2->client) {
+		entries[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
+		return n;
+	}
+	entries[n++] =
+	    (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2->limits.streams };
+	entries[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 };
+	if (h2->limits.connect)
+		entries[n++] =
+		    (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 };
+	return n;
+}
+
+int
+tg_http2_introduce(struct tg_http2 *h2)
+{
+	nghttp2_settings_entry entries[4];
+	size_t n = settings_of(h2, entries);
+
+	/* The window comes behind the settings, which are the first that the peer hears. */
+	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, n) != 0 ||
+	    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, WINDOW) != 0)
+		return TG_HTTP_MEMORY;
+	return 0;
 }

@@ -147,3 +147,14 @@ tg_forward_date(struct tg_head *head)
 	}
 	return tg_head_add(head, TG_STR("Date"), (struct tg_str){ text, len });
 }
+
+struct tg_str
+tg_forward_host(const struct tg_req *req)
+{
+	const struct tg_server *server = req->server->server;
+
+	if (req->in.host.len > 0 || tg_head_find(&req->in, TG_STR("Host"), NULL) != NULL)
+		return req->in.host;
+	return strncmp(server->address.ptr, "unix:", 5) == 0 ? TG_STR("localhost")
+	                                                     : server->address;
+}

@@ -23,4 +23,8 @@ TG_MUST_USE int tg_forward_request(struct tg_req *req);
 /* A response without a Date gets one, that of now (RFC 9110 §6.6.1). 0 or enum tg_http_error. */
 TG_MUST_USE int tg_forward_date(struct tg_head *head);
 
+/* Whom the request is for. A client of HTTP/1.0 need not say that, and servers want to know (RFC 9112 §3.3 lets
+ * us choose): then it is for the server itself. */
+struct tg_str tg_forward_host(const struct tg_req *req);
+
 #endif

@@ -1,6 +1,7 @@
 #include "proxy/relay.h"
 
 #include "proxy/client.h"
+#include "proxy/forward.h"
 #include "proxy/steps.h"
 #include "proxy/stream.h"
 #include "proxy/upstream.h"
@@ -39,7 +40,7 @@ send_on(struct tg_req *req, struct tg_str head, struct tg_str body, bool last)
 	unsigned n;
 
 	if (up->multiplexed)
-		return tg_call_send(up, head.len > 0 ? &req->in : NULL, tg_step_host(req), body,
+		return tg_call_send(up, head.len > 0 ? &req->in : NULL, tg_forward_host(req), body,
 		    last, req->in_trailers);
 	n = frame(parts, head.len > 0, line, (enum tg_framing)req->in.framing, body, last);
 	return tg_conn_write(&up->conn, parts, n);

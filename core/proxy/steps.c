@@ -200,23 +200,12 @@ tg_step_connect(struct tg_req *req)
 	return TG_NEXT_WAIT;
 }
 
-struct tg_str
-tg_step_host(const struct tg_req *req)
-{
-	const struct tg_server *server = req->server->server;
-
-	if (req->in.host.len > 0 || tg_head_find(&req->in, TG_STR("Host"), NULL) != NULL)
-		return req->in.host;
-	return strncmp(server->address.ptr, "unix:", 5) == 0 ? TG_STR("localhost")
-	                                                     : server->address;
-}
-
 /* The head for the server, into req->unsent. */
 static int
 write_head(struct tg_req *req)
 {
 	const struct tg_head *head = &req->in;
-	struct tg_str host = tg_step_host(req);
+	struct tg_str host = tg_forward_host(req);
 	size_t cap = HEAD_SLACK + head->method.len + host.len + head->path.len + head->query.len +
 	    head->upgrade.len + TG_PROXYPROTO_WRITE;
 	size_t greeting = 0;

@@ -28,8 +28,4 @@ enum tg_next tg_step_complete(struct tg_req *req); /* all came: release the serv
 enum tg_next tg_step_retry(struct tg_req *req);    /* the attempt failed: what now */
 enum tg_next tg_step_answer(struct tg_req *req);   /* our own answer */
 
-/* Whom the request is for. A client of HTTP/1.0 need not say that, and servers want to know (RFC 9112 §3.3 lets
- * us choose): then it is for the server itself. */
-struct tg_str tg_step_host(const struct tg_req *req);
-
 #endif

@@ -55,6 +55,31 @@ describe("a server of HTTP/2", function()
         assert.equal(22, gate:server("a").requests)
     end)
 
+    it("that is nginx agrees to it by TLS, and one that does not is told apart", function()
+        local ca = h.authority()
+        local pair = ca:issue { "shop.example" }
+        local function nginx(listen)
+            return h.nginx { listen = listen, more = ([[
+                ssl_certificate %s;
+                ssl_certificate_key %s;
+                add_header X-Protocol $server_protocol;
+                add_header X-Connection $connection;
+            ]]):format(pair[1], pair[2]) }
+        end
+        local tls = { ca = ca.cert, sni = "shop.example" }
+        local gate, seen = gate_of(nginx "ssl http2", { tls = tls }), {}
+        for i = 1, 5 do
+            local res = h.get(gate, "/")
+            seen[i] = res.headers["x-protocol"] .. " " .. res.headers["x-connection"]
+            assert.equal(seen[1], seen[i])
+        end
+        assert.matches("^HTTP/2.0 ", seen[1])
+        gate = gate_of(nginx "ssl", { tls = tls })
+        assert.equal(503, h.get(gate, "/").status)
+        gate:wait_log "backend web: server a: TLS: "
+        assert.is_true(gate:stats().endings.connect_tls > 0)
+    end)
+
     it("gets bodies of unknown length, and gives them", function()
         local server = echo()
         local gate = gate_of(server)

@@ -67,6 +67,12 @@ tg_pool_trunks(struct tg_engine *engine, const struct tg_server *server)
 	return pool != NULL ? &pool->trunks : NULL;
 }
 
+bool
+tg_pool_takes(struct tg_engine *engine, const struct tg_server *server)
+{
+	return server->id < engine->pools_len && engine->pools[server->id].server == server;
+}
+
 /* How many there were. */
 static unsigned
 close_idle(struct tg_engine *engine, struct tg_pool *pool)

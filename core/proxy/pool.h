@@ -25,6 +25,9 @@ struct tg_pool {
 /* The connections of HTTP/2 to the server; NULL: out of memory. */
 struct tg_link *tg_pool_trunks(struct tg_engine *engine, const struct tg_server *server);
 
+/* Is the server one of the current plan, so that connections to it are worth keeping? */
+bool tg_pool_takes(struct tg_engine *engine, const struct tg_server *server);
+
 /* The current plan names these servers: pools of others are emptied and closed. */
 void tg_pools_sync(struct tg_engine *engine);
 

@@ -159,12 +159,11 @@ quiet(const struct tg_conn *conn)
 	return !stream_of_conn(conn)->h2.in_ended;
 }
 
+/* The end of a request is not that of its client, as it may be on a socket. */
 static bool
 gone(const struct tg_conn *conn)
 {
-	const struct tg_stream *stream = stream_of_conn(conn);
-
-	return stream->h2.h2 == NULL || stream->h2.in_ended;
+	return stream_of_conn(conn)->h2.h2 == NULL;
 }
 
 /* Bytes of a tunnel. */

@@ -112,7 +112,8 @@ settle(struct tg_trunk *trunk)
 	} else if (!unused(trunk)) {
 		count_idle(trunk, false);
 		tg_loop_timer_stop(engine->loop, &trunk->timer);
-	} else if (!trunk->open || trunk->retired || engine->draining || trunk->h2.leaving) {
+	} else if (!trunk->open || trunk->retired || engine->draining || trunk->h2.leaving ||
+	    !tg_pool_takes(engine, trunk->server)) {
 		tg_http2_goaway(&trunk->h2);
 		if (trunk->open)
 			tg_http2_flush(&trunk->h2);
@@ -370,7 +371,7 @@ tg_trunk_for(struct tg_req *req, struct tg_server *server, enum tg_end *failure)
 	for (link = list->next; link != list; link = link->next) {
 		struct tg_trunk *trunk = tg_container_of(link, struct tg_trunk, link);
 
-		if (trunk->tls != req->backend->tls)
+		if (trunk->server != server || trunk->tls != req->backend->tls)
 			continue;
 		if (trunk->open && tg_http2_room(&trunk->h2) > 0)
 			return trunk;

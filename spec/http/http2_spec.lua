@@ -256,6 +256,30 @@ describe("a connection of HTTP/2", function()
     end)
 end)
 
+describe("a request of HTTP/2 in line for a server", function()
+    it("is not given up because all of it has come", function()
+        local go_on = false
+        local server = origin { handler = function(conn, request)
+            local body = request:read()
+            if request.target == "/first" then h.wait_until(function() return go_on end, "the word") end
+            h.respond(conn, request, { body = body })
+        end }
+        local gate = h.tidegate { servers = { { server, max_connections = 1 } }, listen = { http2 = true } }
+        local client = h2.connect(gate)
+        local first = client:get "/first"
+        h.wait_until(function() return server.requests == 1 end, "the first request")
+        local second = client:ask(h2.request("POST", "/second"), true)
+        client:data(second, "all of it", true)
+        gate:wait_stats(function(stats) return stats.backends.web.queued == 1 end, "the line")
+        -- Whoever waits is looked at once a second.
+        local since = h.now()
+        h.wait_until(function() return h.now() - since > 1.5 end, "a look at who waits")
+        go_on = true
+        client:wait(first)
+        assert.same({ 200, "all of it" }, { client:wait(second).status, client.streams[second].body })
+    end)
+end)
+
 describe("draining", function()
     it("tells the client, takes what is on its way, and lets all end", function()
         local let = false

@@ -302,21 +302,6 @@ local function declare_policies(record, clean, fail)
     end
 end
 
--- What is for a connection of one client cannot be shared, and our own checks speak HTTP/1.1.
-local function declare_protocol(record, clean, fail)
-    record.protocol, record.max_streams = clean.protocol, clean.max_streams
-    if clean.protocol ~= "h2" then return end
-    if clean.send_proxy then
-        fail('option "send_proxy" is for one client per connection, which servers with protocol = "h2" do not have;'
-            .. ' leave it out: they are told by "forwarded_for" of the listener')
-    end
-    local check = type(clean.check) == "table" and clean.check[1] or clean.check
-    if check == "http" and not next(record.check_targets) then
-        fail('check "http" speaks HTTP/1.1, which servers with protocol = "h2" need not understand; use check = "tcp",'
-            .. ' or give it the "check_port" of a server that does')
-    end
-end
-
 --- Declare a backend: servers that can answer the same requests. Returns its object, which a
 --- route gives back to choose it.
 function M.backend(name, given)
@@ -331,7 +316,8 @@ function M.backend(name, given)
     record.mode = clean.mode or "http"
     modes.check(BACKEND, given, record.mode, fail)
     declare_servers(record, clean.servers, fail)
-    declare_protocol(record, clean, fail)
+    record.protocol, record.max_streams = clean.protocol, clean.max_streams
+    modes.check_protocol(record, clean, fail)
     record.speaks_tls = clean.tls ~= nil and clean.tls ~= false
     record.tls = tlssetup.servers(
         clean.tls, record.servers, at, ("backend %s"):format(options.describe(name)), fail, record.mode,

@@ -1,4 +1,4 @@
--- modes: "http" or "tcp", and what is of the one only.
+-- modes: "http" or "tcp", and what is of the one only; and what does not go with HTTP/2.
 -- An entry of a schema (tidegate.options) that says `mode` is an option of that mode, and so is a script
 -- whose module does. Given in the other it would do nothing, so it is an error.
 local scripts = require "tidegate.scripts"
@@ -36,6 +36,21 @@ function M.check_script(kind, policy, mode, fail)
     local module = policy and M.script(kind, policy)
     if module and module.mode and module.mode ~= mode then
         fail('%s "%s" is for mode "%s", and this one is of mode "%s"', kind, policy[1], module.mode, mode)
+    end
+end
+
+--- Report what does not go with servers of HTTP/2: what is for a connection of one client cannot be shared, and
+--- our own checks speak HTTP/1.1.
+function M.check_protocol(record, clean, fail)
+    if clean.protocol ~= "h2" then return end
+    if clean.send_proxy then
+        fail('option "send_proxy" is for one client per connection, which servers with protocol = "h2" do not have;'
+            .. ' leave it out: they are told by "forwarded_for" of the listener')
+    end
+    local kind = type(clean.check) == "table" and clean.check[1] or clean.check
+    if kind == "http" and not next(record.check_targets) then
+        fail('check "http" speaks HTTP/1.1, which servers with protocol = "h2" need not understand; use check = "tcp",'
+            .. ' or give it the "check_port" of a server that does')
     end
 end
 

@@ -9,7 +9,7 @@
 
 #include "net/carrier.h"
 
-enum { MAX_PARTS = 8, WRITE_BLOCKS = 6 };
+enum { MAX_PARTS = 8, WRITE_BLOCKS = 6, ONE_PIECE = 2048 };
 
 /* Bytes the kernel did not take: the first block holds the libuv request too. */
 struct pending_write {
@@ -204,26 +204,49 @@ queue_write(struct tg_conn *conn, struct rest rest)
 	return 0;
 }
 
+/* What the kernel takes at once, 0 for nothing now, or a negative code. A head and a short body go in one piece:
+ * to the kernel two cost more than the copy does to us. */
+static ssize_t
+send_now(const struct tg_conn *conn, const struct tg_str *parts, unsigned count, size_t total)
+{
+	struct iovec pieces[MAX_PARTS];
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
+	char copy[ONE_PIECE];
+	struct tg_str one = { copy, total };
+	ssize_t sent;
+
+	if (count > 1 && total <= sizeof(copy)) {
+		(void)take(&(struct rest){ parts, count, 0 }, copy, total);
+		parts = &one;
+		count = 1;
+	}
+	for (unsigned i = 0; count > 1 && i < count; i++)
+		pieces[i] = (struct iovec){ (char *)(uintptr_t)parts[i].ptr, parts[i].len };
+	do {
+		sent = count == 1
+		    ? send(descriptor(conn), parts->ptr, parts->len, MSG_DONTWAIT | MSG_NOSIGNAL)
+		    : sendmsg(descriptor(conn), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return sent;
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -errno;
+}
+
 int
 tg_socket_write(struct tg_conn *conn, const struct tg_str *parts, unsigned count)
 {
-	uv_buf_t bufs[MAX_PARTS];
 	size_t total = 0;
-	int written = 0;
+	ssize_t written = 0;
 
 	tg_assert(count <= MAX_PARTS);
-	for (unsigned i = 0; i < count; i++) {
-		bufs[i] = uv_buf_init((char *)(uintptr_t)parts[i].ptr, (unsigned)parts[i].len);
+	for (unsigned i = 0; i < count; i++)
 		total += parts[i].len;
-	}
 	if (total == 0)
 		return 0;
 	if (conn->queued == 0) {
-		written = uv_try_write(&conn->uv.stream, bufs, count);
-		if (written == UV_EAGAIN)
-			written = 0;
+		written = send_now(conn, parts, count, total);
 		if (written < 0)
-			return written;
+			return (int)written;
 		if ((size_t)written == total)
 			return 0;
 	}

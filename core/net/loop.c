@@ -49,7 +49,10 @@ on_before_wait(uv_prepare_t *prepare)
 static void
 on_after_wait(uv_check_t *check)
 {
-	run_deferred(check->data);
+	struct tg_loop *loop = check->data;
+
+	loop->turn++;
+	run_deferred(loop);
 }
 
 void

@@ -27,6 +27,7 @@ struct tg_loop {
 	uv_loop_t uv;
 	uv_prepare_t before_wait; /* both run what was deferred: */
 	uv_check_t after_wait;
+	uint64_t turn; /* counts them; while one lasts, what epoll has reported is worked through */
 	struct tg_link deferred;
 	struct tg_wheel wheel;
 	uv_timer_t tick; /* wakes the loop for the wheel */

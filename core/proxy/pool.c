@@ -154,6 +154,13 @@ tg_pools_sync(struct tg_engine *engine)
 	free(named);
 }
 
+/* What came into its pool in this turn of the loop was read from in it. */
+static bool
+still_quiet(const struct tg_engine *engine, const struct tg_upstream *up)
+{
+	return up->idle_since == engine->loop->turn || tg_conn_quiet(&up->conn);
+}
+
 struct tg_upstream *
 tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls)
 {
@@ -164,7 +171,7 @@ tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg
 		    tg_container_of(pool->idle.next, struct tg_upstream, pooled);
 
 		tg_pool_forget(engine, up);
-		if (up->tls == tls && tg_conn_quiet(&up->conn))
+		if (up->tls == tls && still_quiet(engine, up))
 			return up;
 		tg_upstream_close(up);
 	}
@@ -188,6 +195,7 @@ tg_pool_give(struct tg_engine *engine, struct tg_upstream *up, unsigned size, in
 		tg_upstream_close(oldest);
 	}
 	tg_list_push_front(&pool->idle, &up->pooled);
+	up->idle_since = engine->loop->turn;
 	pool->count++;
 	tg_gauge_add(&cell_of(engine, up)->idle, 1);
 	if (idle_ms > 0)

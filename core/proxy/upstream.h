@@ -25,6 +25,7 @@ struct tg_upstream {
 	struct tg_server *server;   /* counted */
 	struct tg_tls_context *tls; /* counted; NULL: none is spoken */
 	struct tg_req *req;         /* NULL: idle or closing */
+	uint64_t idle_since;        /* turn of the loop in which it came into its pool */
 	uint64_t connect_by;        /* loop ms; the connect timeout. UINT64_MAX: none */
 	struct tg_pace pace;        /* of the request's body, while it is queued */
 	struct tg_timer timer;      /* connect, server or pool idle timeout */

@@ -336,12 +336,10 @@ tg_conn_accept(
 
 	init(conn, loop, ops, is_unix);
 	err = is_unix ? uv_pipe_open(&conn->uv.pipe, fd) : uv_tcp_open(&conn->uv.tcp, fd);
-	if (err != 0)
+	if (err != 0) {
 		close(fd);
-	else if (!is_unix)
-		err = uv_tcp_nodelay(&conn->uv.tcp, 1);
-	if (err != 0)
 		tg_conn_close(conn);
+	}
 	return err;
 }
 

@@ -13,6 +13,7 @@
 enum {
 	BUFFER_MAX = 4 * 1024 * 1024,
 	FIRST_BUFFER = 16 * 1024,
+	REST_MS = 10,
 };
 
 struct buffer {
@@ -322,6 +323,18 @@ write_sink(struct sink *sink)
 	return full.len > 0;
 }
 
+/* Under lock; gives it up. What comes meanwhile is written together: to wake a thread for each line, and to
+ * write each alone, costs more than all the rest of a line. */
+static void
+rest(void)
+{
+	struct timespec pause = { .tv_nsec = REST_MS * 1000000L };
+
+	pthread_mutex_unlock(&logger.lock);
+	nanosleep(&pause, NULL);
+	pthread_mutex_lock(&logger.lock);
+}
+
 static void *
 writer(void *arg)
 {
@@ -333,8 +346,11 @@ writer(void *arg)
 		if (sink->reopen)
 			close_target(sink);
 		sink->reopen = false;
-		if (write_sink(sink))
+		if (write_sink(sink)) {
+			if (!logger.stopping)
+				rest();
 			continue;
+		}
 		if (logger.stopping)
 			break;
 		sink->idle = true;

@@ -7,9 +7,11 @@ local webservers = require "webservers"
 local M = {}
 
 --- Write a configuration into `dir`; returns the command that runs it.
---- `clients`: how many it must be able to serve at a time.
-function M.command(dir, clients, http, main)
-    process.spit(dir .. "/nginx.conf", webservers.nginx(2 * clients + 256, http, main))
+--- `clients`: how many it must be able to serve at a time; `workers`: one unless said.
+function M.command(dir, clients, http, main, workers)
+    local text = webservers.nginx(2 * clients + 256, http, main)
+    if workers then text = text:gsub("worker_processes 1;", ("worker_processes %d;"):format(workers)) end
+    process.spit(dir .. "/nginx.conf", text)
     return webservers.nginx_command(dir)
 end
 

@@ -5,9 +5,9 @@
 --     command   (site) → argv, after writing its files into site.dir
 --     heap      optional: (site) → bytes in use on its heap, or nil
 --
--- A site is one running peer: dir, port (where it listens), origins (two server ports),
--- workload, bench; certificate ({ file, key, file with both }) where the workload has `tls`; and once
--- started, child.
+-- A site is one running peer: name (its row), dir, port (where it listens), origins (two server ports),
+-- workload, bench; variant (one of workload.variants, or empty); certificate ({ file, key, file with both })
+-- where the workload has `tls`; and once started, child.
 local process = require "process"
 
 local M = {}
@@ -24,10 +24,12 @@ end
 local CAPABLE = { nginx = true, haproxy = true, tidegate = true }
 
 function M.of(bench, workload)
-    if not workload.tls and not workload.tcp and not workload.http2 then return bench.peers end
+    local wanted = {}
+    for _, name in ipairs(workload.peers or M.names) do wanted[name] = true end
+    if workload.tls or workload.http2 then wanted = CAPABLE end
     local list = {}
     for _, peer in ipairs(bench.peers) do
-        if CAPABLE[peer.name] or (workload.tcp and peer.name == "relay") then list[#list + 1] = peer end
+        if wanted[peer.name] then list[#list + 1] = peer end
     end
     return list
 end
@@ -49,20 +51,22 @@ end
 
 --- A running site, or nil and why not; `true` as third result if that is a failure and
 --- not just something that is not installed.
-function M.start(peer, bench, workload, origin)
+function M.start(peer, bench, workload, origin, variant)
     local missing = peer.missing and peer.missing(bench, workload)
     if missing then return nil, peer.name .. " skipped: " .. missing, false end
 
+    variant = variant or {}
+    local name = variant.name and peer.name .. ", " .. variant.name or peer.name
     local site = {
-        peer = peer, bench = bench, workload = workload, origins = origin.ports,
-        port = process.free_port(), dir = bench.directory(workload.name .. "." .. peer.name),
+        name = name, variant = variant, peer = peer, bench = bench, workload = workload, origins = origin.ports,
+        port = process.free_port(), dir = bench.directory(workload.name .. "." .. name:gsub("%W+", "-")),
         certificate = workload.tls and certificate(bench),
     }
     site.child = process.start(peer.command(site), site.dir .. "/log")
     if process.await(site.child, 5, function() return process.listens(site.port) end) then return site end
 
     process.stop(site.child)
-    return nil, peer.name .. " did not start: " .. process.last_line(site.child), true
+    return nil, name .. " did not start: " .. process.last_line(site.child), true
 end
 
 --- One peer after the other, each alone: `measure(site)` gives its row, or nil and what went wrong.

@@ -1,5 +1,7 @@
--- Figures into tables: Markdown for people, JSON for comparison with a later run.
+-- Figures into tables and pictures: Markdown and SVG for people, JSON for comparison with a later run.
+local bars = require "bars"
 local cjson = require "cjson"
+local picture = require "picture"
 local process = require "process"
 
 local M = {}
@@ -80,20 +82,58 @@ local function machine_line(m)
     return table.concat(parts, "; ")
 end
 
---- The table on standard output and in NAME.md, and all of it in NAME.json.
+local function say(bench, name, text)
+    io.stdout:write(text, "\n")
+    io.stdout:flush()
+    process.spit(("%s/%s.md"):format(bench.out, name), text)
+end
+
+--- The table on standard output and in NAME.md, all of it in NAME.json, and a picture in NAME.svg.
 function M.write(bench, workload, result)
+    local judged = bars.judge(workload, result.rows)
     local text = { ("### %s: %s\n\n"):format(workload.name, workload.title) }
     text[#text + 1] = table_of(result.columns, result.rows) .. "\n"
     text[#text + 1] = ("%s. %s.\n"):format(result.how or bench.how, machine_line(bench.machine))
+    if #judged > 0 then text[#text + 1] = "\nBars:\n\n" end
+    for _, bar in ipairs(judged) do text[#text + 1] = "* " .. bars.line(bar) .. "\n" end
     for _, note in ipairs(result.notes) do text[#text + 1] = "\nNote: " .. note .. "\n" end
-    text = table.concat(text)
-    io.stdout:write(text, "\n")
-    io.stdout:flush()
-    process.spit(("%s/%s.md"):format(bench.out, workload.name), text)
+    say(bench, workload.name, table.concat(text))
     process.spit(("%s/%s.json"):format(bench.out, workload.name), cjson.encode {
-        workload = workload.name, title = workload.title, machine = bench.machine,
+        workload = workload.name, title = workload.title, machine = bench.machine, bars = judged,
         rounds = bench.rounds, seconds = bench.seconds, rows = result.rows, notes = result.notes,
     } .. "\n")
+    if result.picture and #result.rows > 0 then
+        process.spit(("%s/%s.svg"):format(bench.out, workload.name),
+            picture.costs(workload, result.rows, machine_line(bench.machine)))
+    end
+    return judged
+end
+
+-- What Tidegate costs beside the better of the two, where all are there.
+local function ratio(rows)
+    local totals = {}
+    for _, row in ipairs(rows) do totals[row.name] = row.total end
+    local theirs = math.min(totals.nginx or math.huge, totals.haproxy or math.huge)
+    return totals.tidegate and theirs < math.huge and totals.tidegate / theirs or nil
+end
+
+--- Of a run of several workloads, { workload, result, judged } each: all bars in one table, and a picture of ratios.
+function M.summarize(bench, done)
+    local text = { "### summary: the bars of this run\n\n", line { "workload", "bar", "measured", "at most", "" },
+        line { "---", "---", "---:", "---:", "---" } }
+    local ratios = {}
+    for _, one in ipairs(done) do
+        for _, bar in ipairs(one.judged) do
+            text[#text + 1] = line { one.workload.name, bar.what, ("%.2f"):format(bar.value), bar.at_most,
+                bar.kept and "kept" or "**missed**" }
+        end
+        local beside = ratio(one.result.rows)
+        if beside then ratios[#ratios + 1] = { name = one.workload.name, ratio = beside } end
+    end
+    text[#text + 1] = "\n" .. machine_line(bench.machine) .. ".\n"
+    say(bench, "summary", table.concat(text))
+    local drawn = #ratios > 0 and picture.summary(ratios, machine_line(bench.machine))
+    if drawn then process.spit(bench.out .. "/summary.svg", drawn) end
 end
 
 return M

@@ -3,7 +3,8 @@
 -- is shared out among them. Each figure is the median of its rounds.
 --
 -- What a workload may say: path ("/"), clients (64), headers, wrk_script; tls = true: clients come by TLS;
--- load = function(site, seconds) → argv: another client than wrk, which ends its output as lib/wrk.lua does.
+-- load = function(site, seconds) → argv: another client than wrk, which ends its output as lib/wrk.lua does;
+-- megabytes: how many a request moves, for a column of what one costs; unit: what is counted, if not requests.
 local cjson = require "cjson"
 local peers = require "peers"
 local process = require "process"
@@ -11,26 +12,36 @@ local report = require "report"
 
 local M = {}
 
-local COLUMNS = {
-    { key = "name", title = "proxy" },
-    { key = "user", title = "user µs", digits = 1 },
-    { key = "system", title = "system µs", digits = 1 },
-    { key = "total", title = "**total µs per request**", digits = 1 },
-    { key = "vs_relay", title = "÷ relay", digits = 2 },
-    { key = "vs_nginx", title = "÷ nginx", digits = 2 },
-    { key = "vs_haproxy", title = "÷ haproxy", digits = 2 },
-    { key = "spread", title = "spread %", digits = 0 },
-    { key = "rate", title = "requests/s", digits = 0 },
-    { key = "p50", title = "p50 µs", digits = 0 },
-    { key = "p99", title = "p99 µs", digits = 0 },
-    { key = "resident", title = "RSS kB", digits = 0 },
-    { key = "errors", title = "errors", digits = 0 },
-}
+-- Ratios are to the rows that there are. With variants, those of one peer are compared with its first.
+local function columns_of(workload, rows)
+    local unit = workload.unit or "request"
+    local columns = {
+        { key = "name", title = "proxy" },
+        { key = "user", title = "user µs", digits = 1 },
+        { key = "system", title = "system µs", digits = 1 },
+        { key = "total", title = "**total µs per " .. unit .. "**", digits = 1 },
+    }
+    local function add(key, title, digits)
+        columns[#columns + 1] = { key = key, title = title, digits = digits }
+    end
+    if workload.megabytes then add("each", "µs per MiB", 0) end
+    if workload.variants then add("growth", "÷ its first", 2) end
+    for _, row in ipairs(workload.variants and {} or rows) do
+        if row.name ~= "tidegate" then add("vs_" .. row.name, "÷ " .. row.name, 2) end
+    end
+    add("spread", "spread %", 0)
+    add("rate", unit .. "s/s", 0)
+    add("p50", "p50 µs", 0)
+    add("p99", "p99 µs", 0)
+    add("resident", "RSS kB", 0)
+    add("errors", "errors", 0)
+    return columns
+end
 
 local function wrk(site, seconds)
     local w = site.workload
-    local argv = { "wrk", "-t1", "-c" .. (w.clients or 64), "-d" .. seconds .. "s", "--latency",
-        "-s", w.wrk_script or site.bench.here .. "/lib/wrk.lua" }
+    local argv = { "wrk", "-t1", "-c" .. (site.variant.clients or w.clients or 64), "-d" .. seconds .. "s", "--latency",
+        "-s", ("%s/lib/%s.lua"):format(site.bench.here, w.wrk_script or "wrk") }
     for _, header in ipairs(w.headers or {}) do
         argv[#argv + 1] = "-H"
         argv[#argv + 1] = header
@@ -80,7 +91,7 @@ local function measure(site, seconds)
 end
 
 local function summary(site)
-    local row = { name = site.peer.name, rounds = site.rounds }
+    local row = { name = site.name, peer = site.peer.name, rounds = site.rounds }
     for key in pairs(site.rounds[1]) do
         row[key] = report.median(report.pluck(site.rounds, key))
     end
@@ -91,26 +102,30 @@ local function summary(site)
     return row
 end
 
-local function compare(rows, with, key)
-    for _, base in ipairs(rows) do
-        if base.name == with then
-            for _, row in ipairs(rows) do row[key] = row.total / base.total end
-        end
+local function compare(workload, rows)
+    local first = {}
+    for _, row in ipairs(rows) do
+        first[row.peer] = first[row.peer] or row
+        row.growth = row.total / first[row.peer].total
+        row.each = workload.megabytes and row.total / workload.megabytes
+        for _, base in ipairs(rows) do row["vs_" .. base.name] = row.total / base.total end
     end
 end
 
 local function start_all(bench, workload, origin, notes)
     local sites = {}
     for _, peer in ipairs(peers.of(bench, workload)) do
-        local site, why, failed = peers.start(peer, bench, workload, origin)
-        if site then
-            site.rounds = {}
-            sites[#sites + 1] = site
-            why = select(2, M.warm_up(site))
-            site.dead, failed = why ~= nil, true
-            if why then why = peer.name .. " " .. why end
+        for _, variant in ipairs(workload.variants or { {} }) do
+            local site, why, failed = peers.start(peer, bench, workload, origin, variant)
+            if site then
+                site.rounds = {}
+                sites[#sites + 1] = site
+                why = select(2, M.warm_up(site))
+                site.dead, failed = why ~= nil, true
+                if why then why = site.name .. " " .. why end
+            end
+            if why then bench.note(notes, why, failed) end
         end
-        if why then bench.note(notes, why, failed) end
     end
     return sites
 end
@@ -125,7 +140,7 @@ function M.run(bench, workload, origin)
             if not site.dead then figures, why = measure(site, bench.seconds) end
             if why then
                 site.dead = true
-                bench.note(notes, site.peer.name .. " " .. why, true)
+                bench.note(notes, site.name .. " " .. why, true)
             end
             site.rounds[#site.rounds + 1] = figures
         end
@@ -137,10 +152,8 @@ function M.run(bench, workload, origin)
         process.stop(site.child)
         if #site.rounds > 0 then rows[#rows + 1] = summary(site) end
     end
-    compare(rows, "relay", "vs_relay")
-    compare(rows, "nginx", "vs_nginx")
-    compare(rows, "haproxy", "vs_haproxy")
-    return { columns = COLUMNS, rows = rows, notes = notes }
+    compare(workload, rows)
+    return { columns = columns_of(workload, rows), rows = rows, notes = notes, picture = true }
 end
 
 return M

@@ -3,25 +3,29 @@ local process = require "process"
 
 local CONFIG = [[
 global
-    nbthread 1
-    maxconn %d
+    nbthread ${workers}
+    maxconn ${clients}
+    ${global}
 defaults
-    mode %s
+    mode ${mode}
     timeout connect 5s
     timeout client 1h
     timeout server 50s
+    timeout tunnel 1h
     timeout http-keep-alive 1h
     http-reuse always
+    ${defaults}
 frontend gate
-    bind 127.0.0.1:%d backlog 4096 %s
+    bind 127.0.0.1:${port} backlog 4096 ${bind}
     default_backend web
 backend web
     balance roundrobin
     option httpchk GET /
     default-server check inter 2s rise 2 fall 3
-    server a 127.0.0.1:%d
-    server b 127.0.0.1:%d
-%s]]
+${backend}
+    server a 127.0.0.1:${first} ${cookie_a}
+    server b 127.0.0.1:${second} ${cookie_b}
+]]
 
 local TLS = "ssl crt %s ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256"
 
@@ -31,17 +35,31 @@ local function http2(site)
     return site.certificate and " alpn h2" or " proto h2"
 end
 
+local function configuration(site)
+    local w = site.workload
+    local parts = {
+        workers = site.variant.workers or 1, clients = site.bench.most_clients + 128,
+        mode = w.tcp and "tcp" or "http", port = site.port, first = site.origins[1], second = site.origins[2],
+        bind = (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site),
+        global = "", defaults = "", backend = w.haproxy or "", cookie_a = "", cookie_b = "",
+    }
+    if w.sticky then
+        parts.backend = "    cookie SERVERID insert indirect nocache"
+        parts.cookie_a, parts.cookie_b = "cookie a", "cookie b"
+    end
+    if w.log then -- it writes no files; its standard output is one here, and cheaper than a socket to a logger
+        parts.global, parts.defaults = "log stdout format raw local0", "log global\n    option httplog"
+    end
+    return (CONFIG:gsub("%${([%w_]+)}", parts))
+end
+
 return {
     name = "haproxy",
     missing = function(bench) return bench.not_in_path "haproxy" end,
     command = function(site)
-        local config = CONFIG:format(site.bench.most_clients + 128, site.workload.tcp and "tcp" or "http", site.port,
-            (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site),
-            site.origins[1], site.origins[2],
-            site.workload.haproxy or "")
         -- Only with a master process (-W, in the foreground) can it be reloaded.
         local how = site.workload.reloads and "-W" or "-db"
-        return { "haproxy", how, "-f", process.spit(site.dir .. "/haproxy.cfg", config) }
+        return { "haproxy", how, "-f", process.spit(site.dir .. "/haproxy.cfg", configuration(site)) }
     end,
     reload = function(site) process.signal(site.child, "SIGUSR2") end,
 }

@@ -3,5 +3,6 @@ return {
     title = "64 clients, a connection per request on both sides, answers of 100 bytes",
     headers = { "Connection: close" },
     origin_closes = true,
+    bars = { { of = "nginx", at_most = 1 } },
     run = require("rounds").run,
 }

@@ -59,4 +59,11 @@ local function run(bench, workload, origin)
     return { columns = COLUMNS, rows = rows, notes = notes, how = how }
 end
 
-return { title = "clients that asked once and stay connected", run = run }
+return {
+    title = "clients that asked once and stay connected",
+    bars = {
+        { key = "heap_each", title = "heap per connection", at_most = 1024 },
+        { key = "after", title = "RSS with them", of = "nginx", at_most = 1 },
+    },
+    run = run,
+}

@@ -11,6 +11,7 @@ local COLUMNS = {
     { key = "sent", title = "requests", digits = 0 },
     { key = "failed", title = "**failed**", digits = 0 },
     { key = "repeated", title = "repeated by the client", digits = 0 },
+    { key = "total", title = "**total µs per request**", digits = 1 },
     { key = "rate", title = "requests/s", digits = 0 },
     { key = "p50", title = "p50 ms", digits = 0 },
     { key = "p99", title = "p99 ms", digits = 0 },
@@ -28,16 +29,19 @@ local function measure(site, count, seconds)
     clients:phase "start" -- they connect, all at once
     process.sleep(2)
     clients:phase "many"
+    local used = process.cost(site.child).total
     for _ = 1, 4 * seconds do
         process.sleep(0.25)
         if not process.alive(site.child) then return nil, "died: " .. process.last_line(site.child) end
         peak = math.max(peak, process.resident_kb(site.child))
         descriptors = math.max(descriptors, process.descriptors(site.child))
     end
+    used = process.cost(site.child).total - used
     clients:phase "end"
     local phases = clients:finish()
     local row = phases.many
     row.rate = row.sent / seconds
+    row.total = used / row.sent / 1000
     for _, key in ipairs { "sent", "failed", "repeated" } do
         row[key] = phases.start[key] + phases.many[key] + phases["end"][key]
     end
@@ -60,4 +64,13 @@ local function run(bench, workload, origin)
     return { columns = COLUMNS, rows = rows, notes = notes, how = how }
 end
 
-return { title = "clients with a connection each, all asking all the time", run = run }
+return {
+    title = "clients with a connection each, all asking all the time",
+    bars = {
+        { of = "nginx", at_most = 1 },
+        { key = "p99", title = "p99", of = "nginx", at_most = 1 },
+        { key = "peak", title = "RSS", of = "nginx haproxy", at_most = 1 },
+        { key = "failed", title = "requests failed", at_most = 0 },
+    },
+    run = run,
+}

@@ -6,5 +6,6 @@ return {
     path = "/large",
     file = { name = "large", size = 1024 * 1024 },
     nginx = "proxy_buffers 8 64k; proxy_max_temp_file_size 0;", -- else it writes to a disk what it cannot send
+    bars = { { of = "nginx haproxy", at_most = 1 } },
     run = require("rounds").run,
 }

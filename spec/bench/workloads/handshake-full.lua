@@ -1,9 +1,10 @@
--- tls-full: what a connection by TLS costs with a full handshake each, and one request.
+-- handshake-full: what a connection by TLS costs with a full handshake each, and one request.
 return {
     title = "16 clients by TLS, connections with a full handshake each and one request of 100 bytes",
     tls = true,
     load = function(site, seconds)
         return { site.bench.build "shake", tostring(site.port), "16", tostring(seconds), "full" }
     end,
+    bars = { { of = "nginx haproxy", at_most = 1 } },
     run = require("rounds").run,
 }

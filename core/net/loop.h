@@ -12,7 +12,7 @@
 
 enum {
 	TG_READ_SIZE = 63 * 1024,   /* one read: with framing, under 64 KiB may be buffered */
-	TG_SMALL_BLOCK = 4 * 1024,  /* arenas of requests */
+	TG_SMALL_BLOCK = 2 * 1024,  /* arenas of requests */
 	TG_LARGE_BLOCK = 16 * 1024, /* bytes that wait to be written or to be taken */
 };
 

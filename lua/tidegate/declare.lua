@@ -195,7 +195,7 @@ local BACKEND = {
     queue_length = { "integer", min = 1, max = 2 ^ 31 - 1 },
     all_backups = { "boolean", default = false },
     pool = { "fields", mode = "http", fields = {
-        size = { "integer", default = 256, min = 0, max = 65536 },
+        size = { "integer", default = 65536, min = 0, max = 65536 },
         idle = { "duration", default = 4 },
     } },
     servers = { "list", required = true },

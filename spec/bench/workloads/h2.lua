@@ -6,7 +6,6 @@ return {
     tls = true,
     http2 = true,
     requests = 512, -- at once: as many connections to servers are worth keeping
-    tidegate = "pool = { size = 512 },",
     load = h2load(16, 32),
     bars = { { of = "nginx haproxy", at_most = 1 } },
     run = require("rounds").run,

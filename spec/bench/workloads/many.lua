@@ -66,6 +66,7 @@ end
 
 return {
     title = "clients with a connection each, all asking all the time",
+    requests = 5000, -- at once: as many connections to servers are worth keeping
     bars = {
         { of = "nginx", at_most = 1 },
         { key = "p99", title = "p99", of = "nginx", at_most = 1 },

@@ -7,6 +7,9 @@ package.path = args.share .. "/lua/?.lua;" .. args.share .. "/lua/?/init.lua;" .
 
 require("tidegate.engine").start(args)
 
+-- A line of a log reads some forty fields: more constants than LuaJIT allows a trace unless it is told.
+jit.opt.start("maxirconst=4000")
+
 local engine = require "tidegate.engine"
 local files = require "tidegate.files"
 local hooks = require "tidegate.hooks"

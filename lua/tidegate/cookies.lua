@@ -1,6 +1,7 @@
 -- cookies: the Cookie fields of a request (RFC 6265 §4.2.1), read in place.
 -- Values are given as they were sent: not decoded, quotes kept.
 local ffi = require "ffi"
+local cookietext = require "tidegate.cookietext"
 local engine = require "tidegate.engine"
 local fields = require "tidegate.fields"
 local where = require "tidegate.where"
@@ -83,6 +84,33 @@ function M.each(view, serial)
         local pair = pairs_found[index]
         if pair then return pair[1], pair[2] end
     end
+end
+
+-- Fields of several lines become one: RFC 9113 §8.2.3.
+local function edit_several(view, serial, name, change)
+    local kept
+    for _, field in ipairs(fields.values(view, serial, REQUEST, "cookie")) do
+        local rest = cookietext.edit(field, name, change)
+        if rest ~= "" then kept = kept and kept .. "; " .. rest or rest end
+    end
+    fields.set(view, serial, REQUEST, "Cookie", kept)
+end
+
+--- Each value of the cookie `name` becomes change(value); where that is nil the cookie is taken out.
+function M.edit(view, serial, name, change)
+    if type(name) ~= "string" or name == "" then
+        where.raise("the name of a cookie must be a string that is not empty, not %s", type(name))
+    end
+    local at = C.tg_ffi_field_find(view, serial, REQUEST, "cookie", 6, -1, found)
+    if at == MISSING then return end
+    if at < 0 then fields.fail(at, REQUEST, "cookie") end
+    local field = ffi.string(found.ptr, found.len)
+    if C.tg_ffi_field_find(view, serial, REQUEST, "cookie", 6, at, found) >= 0 then
+        edit_several(view, serial, name, change)
+        return
+    end
+    local rest = cookietext.edit(field, name, change)
+    if rest ~= field then fields.set(view, serial, REQUEST, "Cookie", rest ~= "" and rest or nil) end
 end
 
 local Cookies = ffi.metatype(ffi.typeof [[struct {

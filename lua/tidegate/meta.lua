@@ -288,6 +288,10 @@ function Request:fields() end
 ---@return fun(): string?, string?
 function Request:each_cookie() end
 
+---@param name string
+---@param change fun(value: string): string?
+function Request:edit_cookie(name, change) end
+
 ---@return fun(): string?, string?
 function Request:each_arg() end
 

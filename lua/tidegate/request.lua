@@ -230,6 +230,9 @@ function methods.fields(req) return fields.each(req._view, req._serial, REQUEST)
 --- for name, value in req:each_cookie() do … end
 function methods.each_cookie(req) return cookies.each(req._view, req._serial) end
 
+--- Each value of the cookie `name` becomes change(value), or, where that is nil, the cookie is taken out.
+function methods.edit_cookie(req, name, change) cookies.edit(req._view, req._serial, name, change) end
+
 --- for name, value in req:each_arg() do … end
 function methods.each_arg(req) return args.each(req._view, req._serial) end
 

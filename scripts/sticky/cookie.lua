@@ -86,16 +86,6 @@ local function without_prefix(value)
     return value:match("~(.*)$") or value
 end
 
--- Fields of several lines become one: RFC 9113 section 8.2.3.
-local function edit_request(req, name, change)
-    local kept
-    for _, field in ipairs(req:values("Cookie")) do
-        local rest = text.edit(field, name, change)
-        if rest ~= "" then kept = kept and kept .. "; " .. rest or rest end
-    end
-    req:set("Cookie", kept) -- nil: removes it
-end
-
 -- ---- the response ----------------------------------------------------------------------
 
 -- What becomes of a cookie of our name that the server sets: its field, or nil and it is dropped.
@@ -173,7 +163,7 @@ function M.new(backend, options)
         local ctx = req.ctx
         if not ctx[SEEN] then -- asked again, to go elsewhere, the field has been edited already
             ctx[SEEN] = look(self, req, value)
-            if change then edit_request(req, name, change) end
+            if change then req:edit_cookie(name, change) end
         end
         return ctx[SEEN].server
     end

@@ -286,6 +286,51 @@ describe("cookies", function()
         end)
     end)
 
+    it("can be edited, or taken out, and the others stay as they came", function()
+        local rows = { -- the field, without the cookie a, with its value doubled
+            { "a=1", nil, "a=11" },
+            { "a=1; b=2", "b=2", "a=11; b=2" },
+            { "a=1;b=2", "b=2", "a=11;b=2" },
+            { "b=2; a=1", "b=2", "b=2; a=11" },
+            { "b=2;a=1", "b=2", "b=2;a=11" },
+            { "b=2; a=1; c=3", "b=2; c=3", "b=2; a=11; c=3" },
+            { "b=2;a=1;c=3", "b=2;c=3", "b=2;a=11;c=3" },
+            { "b=2; a=; c=3", "b=2; c=3", "b=2; a=; c=3" },
+            { "a=1; b=2; a=3", "b=2", "a=11; b=2; a=33" },
+            { "a=1; a=2; a=3", nil, "a=11; a=22; a=33" },
+            { "ba=1; a=2", "ba=1", "ba=1; a=22" },
+            { "a=1; ba=2", "ba=2", "a=11; ba=2" },
+            { "xa=1; b=a=2", "xa=1; b=a=2", "xa=1; b=a=2" },
+            { "b=2;  a=1", "b=2", "b=2;  a=11" },
+            { "b=2;\ta=1; c=3", "b=2; c=3", "b=2;\ta=11; c=3" },
+            { "b=2; a= 1 ; c=3", "b=2; c=3", "b=2; a=11; c=3" },
+            { "a=1;  b=2", "b=2", "a=11;  b=2" },
+            { "a=1;", nil, "a=11;" },
+            { "a=1; ", nil, "a=11; " },
+            { "; a=1", nil, "; a=11" },
+            { " a=1; b=2", "b=2", " a=11; b=2" },
+            { "b=2", "b=2", "b=2" },
+            { "", "", "" },
+        }
+        for _, row in ipairs(rows) do
+            local function edited(change)
+                return (route({ headers = { { "Cookie", row[1] } } }, function(req)
+                    req:edit_cookie("a", change)
+                    return req.headers.cookie or "none"
+                end))
+            end
+            assert.equal(row[2] or "none", edited(function() return nil end), row[1])
+            assert.equal(row[3], edited(function(value) return value .. value end), row[1])
+        end
+    end)
+
+    it("of several fields are edited into one", function()
+        route({ headers = { { "Cookie", "a=1" }, { "Accept", "c=9" }, { "cookie", "b=2; a=3" } } }, function(req)
+            req:edit_cookie("a", function() return nil end)
+            assert.same({ "b=2" }, req:values "Cookie")
+        end)
+    end)
+
     it("cannot be assigned", function()
         assert.matches("^req%.cookies is read%-only", failure({}, function(req) req.cookies.a = "1" end))
         assert.matches("^the name of a cookie must be", failure({}, function(req) return req.cookies[1] end))

@@ -1,6 +1,7 @@
 -- Cookie stickiness, on fake requests and responses that keep their fields in a list.
 local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
 local cookie = dofile(root .. "scripts/sticky/cookie.lua")
+local text = require "tidegate.cookietext"
 
 local A = { name = "web01", cookie = "A", usable = true }
 local B = { name = "web02", cookie = "B", usable = true }
@@ -65,6 +66,14 @@ local function request(...)
                 for key, value in line:gmatch("([^;= ]+)=([^; ]*)") do coroutine.yield(key, value) end
             end
         end)
+    end
+    function req:edit_cookie(name, change)
+        local kept
+        for _, line in ipairs(self:values "Cookie") do
+            local rest = text.edit(line, name, change)
+            if rest ~= "" then kept = kept and kept .. "; " .. rest or rest end
+        end
+        self:set("Cookie", kept)
     end
     return req
 end

@@ -33,6 +33,7 @@ struct sink {
 	struct buffer filling;
 	uint64_t dropped; /* lines, not said yet */
 	bool messages;    /* the current plan wants the engine's messages here */
+	bool requests;    /* there are lines of requests in `filling`, and more will follow */
 	bool reopen;
 	bool idle;    /* its thread has nothing to do */
 	bool failing; /* the last line could not be written */
@@ -183,6 +184,8 @@ tg_logger_line(const struct tg_plan_sink *to, enum tg_log_level level, const cha
 		result = append(sink, level, line, len);
 	else
 		logger.dropped++;
+	if (result == 0)
+		sink->requests = true;
 	pthread_mutex_unlock(&logger.lock);
 	return result;
 }
@@ -323,13 +326,16 @@ write_sink(struct sink *sink)
 	return full.len > 0;
 }
 
-/* Under lock; gives it up. What comes meanwhile is written together: to wake a thread for each line, and to
- * write each alone, costs more than all the rest of a line. */
+/* Under lock; gives it up. After lines of requests: what comes meanwhile is written together, as to wake a thread for
+ * each line, and to write each alone, costs more than all the rest of a line. */
 static void
-rest(void)
+rest(struct sink *sink)
 {
 	struct timespec pause = { .tv_nsec = REST_MS * 1000000L };
 
+	if (!sink->requests || logger.stopping)
+		return;
+	sink->requests = false;
 	pthread_mutex_unlock(&logger.lock);
 	nanosleep(&pause, NULL);
 	pthread_mutex_lock(&logger.lock);
@@ -347,8 +353,7 @@ writer(void *arg)
 			close_target(sink);
 		sink->reopen = false;
 		if (write_sink(sink)) {
-			if (!logger.stopping)
-				rest();
+			rest(sink);
 			continue;
 		}
 		if (logger.stopping)

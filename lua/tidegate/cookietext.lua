@@ -20,15 +20,16 @@ local function after(field, stop)
     return is_blank(field:byte(from)) and -1 or from
 end
 
--- The place of the last byte before the pair at `at`, its ";" and blank not counted; -1: no pair begins there, or as above.
+-- The place of the last byte before the pair at `at`, its ";" and blank not counted; -1: no pair begins there, or as
+-- above.
 local function before(field, at)
     if at == 1 then return 0 end
     if field:byte(at - 1) == SEMICOLON then return at - 2 end
     return field:byte(at - 1) == SPACE and at > 2 and field:byte(at - 2) == SEMICOLON and at - 3 or -1
 end
 
--- What M.edit does, in the usual case: there is one such pair, and no blanks but one behind a ";". Without a loop, which
--- could not be compiled into the hook that calls it. nil: it is another case.
+-- What M.edit does, in the usual case: there is one such pair, and no blanks but one behind a ";". Without a loop,
+-- which could not be compiled into the hook that calls it. nil: it is another case.
 local function edit_one(field, pair, at, change)
     local stop = field:find(";", at, true) or #field + 1
     local last, from = before(field, at), after(field, stop)

@@ -1,7 +1,7 @@
 -- Cookie stickiness, on fake requests and responses that keep their fields in a list.
 local root = debug.getinfo(1, "S").source:match("^@(.-)spec/lua/[^/]*$")
 local cookie = dofile(root .. "scripts/sticky/cookie.lua")
-local text = require "tidegate.cookietext"
+local cookietext = require "tidegate.cookietext"
 
 local A = { name = "web01", cookie = "A", usable = true }
 local B = { name = "web02", cookie = "B", usable = true }
@@ -70,7 +70,7 @@ local function request(...)
     function req:edit_cookie(name, change)
         local kept
         for _, line in ipairs(self:values "Cookie") do
-            local rest = text.edit(line, name, change)
+            local rest = cookietext.edit(line, name, change)
             if rest ~= "" then kept = kept and kept .. "; " .. rest or rest end
         end
         self:set("Cookie", kept)

@@ -13,6 +13,33 @@ describe('route = "https"', function()
     end)
 end)
 
+describe('route = "host"', function()
+    it("finds the backend by host and path, and says what is wrong with a table", function()
+        local config = [[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "${web}" } } })
+            tide.backend("api", { servers = { { "a", "${api}" } } })
+            tide.listen("${listen}", { route = { "host", hosts = {
+                ["Shop.Example"] = { ["/api/"] = "api", ["/"] = web },
+                ["*.api.example"] = "api",
+            } } })
+        ]]
+        local gate = tidegate(config, { web = origin { body = "web" }, api = origin { body = "api" } })
+        local function asked(host, path) return get(gate, path, { headers = { Host = host } }) end
+        assert.equal("web", asked("SHOP.example:8080", "/x").body)
+        assert.equal("api", asked("shop.example.", "/api/x").body)
+        assert.equal("api", asked("v1.api.example", "/").body)
+        assert.equal(421, asked("api.example", "/").status)
+        local bad = h.command("check", h.write("bad.lua", [[
+            local tide = require "tidegate"
+            local web = tide.backend("web", { servers = { { "a", "127.0.0.1:1" } } })
+            tide.listen("127.0.0.1:1", { route = { "host", hosts = { ["a.example"] = "wbe" } } })
+        ]]))
+        assert.equal(1, bad.status)
+        assert.matches('bad.lua:3: .*"a.example": there is no backend "wbe".*did you mean "web"', bad.stderr)
+    end)
+end)
+
 describe('response = "hsts"', function()
     it("says nothing over plain HTTP, whatever the server says", function()
         local server = origin { headers = { ["Strict-Transport-Security"] = "max-age=1" } }

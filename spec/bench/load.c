@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "options.h"
 #include "tally.h"
 
 enum { TICK_MS = 10, PHASES = 32, EVENTS = 512 };
@@ -47,14 +48,6 @@ struct client {
 	struct answer answer;
 };
 
-static struct {
-	struct sockaddr_in addr;
-	int clients, patience, slow, leave;
-	double rate;
-	const char *method, *path;
-	bool chunked, close, cookies, to_head;
-} options = { .clients = 64, .patience = 10, .method = "GET", .path = "/" };
-
 static struct phase phases[PHASES], *phase;
 static int phase_count;
 static struct client *clients, *idle;
@@ -62,8 +55,6 @@ static uint64_t *due; /* times of requests that wait for a connection, a ring */
 static size_t due_first, due_count, due_room;
 static int busy_count, epoll_fd;
 static bool ending;
-static char *body;
-static size_t body_len;
 static unsigned serials;
 
 /* --- a client ----------------------------------------------------------------------------- */
@@ -320,6 +311,11 @@ on_event(struct client *c, uint32_t events)
 static void
 new_phase(const char *name)
 {
+	for (int i = 0; i < phase_count; i++)
+		if (strcmp(phases[i].name, name) == 0) {
+			phase = &phases[i]; /* it goes on */
+			return;
+		}
 	if (phase_count == PHASES)
 		die("too many phases");
 	phase = &phases[phase_count++];
@@ -430,8 +426,11 @@ run(void)
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, 0, &input) != 0)
 		die("standard input is no pipe");
 	while (!ending || busy_count > 0) {
+		/* With a rate, a request waits so long at most before its time is seen to have come. */
+		struct timespec patience = { .tv_nsec =
+			                         options.rate > 0 ? 100000 : TICK_MS * 1000000 };
 		uint64_t now;
-		int n = epoll_wait(epoll_fd, events, EVENTS, options.rate > 0 ? 1 : TICK_MS);
+		int n = epoll_pwait2(epoll_fd, events, EVENTS, &patience, NULL);
 
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr == NULL)
@@ -449,80 +448,6 @@ run(void)
 }
 
 /* --- the start ---------------------------------------------------------------------------- */
-
-static void
-make_body(size_t size)
-{
-	size_t head = 0;
-
-	if (size == 0 && !options.chunked)
-		return;
-	body = malloc(size + 64);
-	if (body == NULL)
-		die("memory");
-	if (options.chunked && size > 0)
-		head = (size_t)sprintf(body, "%zx\r\n", size);
-	memset(body + head, 'b', size);
-	body_len = head + size;
-	if (options.chunked)
-		body_len += (size_t)sprintf(body + body_len, "%s0\r\n\r\n", size > 0 ? "\r\n" : "");
-}
-
-static void
-read_options(int argc, char **argv)
-{
-	size_t size = 0;
-	int option;
-
-	while ((option = getopt(argc, argv, "c:r:m:p:b:kxsz:a:t:")) != -1) {
-		switch (option) {
-		case 'c':
-			options.clients = atoi(optarg);
-			break;
-		case 'r':
-			options.rate = atof(optarg);
-			break;
-		case 'm':
-			options.method = optarg;
-			break;
-		case 'p':
-			options.path = optarg;
-			break;
-		case 'b':
-			size = strtoul(optarg, NULL, 10);
-			break;
-		case 'k':
-			options.chunked = true;
-			break;
-		case 'x':
-			options.close = true;
-			break;
-		case 's':
-			options.cookies = true;
-			break;
-		case 'z':
-			options.slow = atoi(optarg);
-			break;
-		case 'a':
-			options.leave = atoi(optarg);
-			break;
-		case 't':
-			options.patience = atoi(optarg);
-			break;
-		default:
-			exit(2);
-		}
-	}
-	if (optind != argc - 1 || atoi(argv[optind]) <= 0 || options.clients <= 0) {
-		fprintf(stderr, "usage: load PORT [OPTION...]: see the top of load.c\n");
-		exit(2);
-	}
-	options.to_head = strcmp(options.method, "HEAD") == 0;
-	options.addr.sin_family = AF_INET;
-	options.addr.sin_port = htons((uint16_t)atoi(argv[optind]));
-	options.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	make_body(size);
-}
 
 int
 main(int argc, char **argv)

@@ -79,10 +79,11 @@ print_phase(struct phase *p)
 {
 	qsort(p->times, p->count, sizeof *p->times, compare);
 	printf("{\"phase\":\"%s\",\"sent\":%llu,\"ok\":%llu,\"failed\":%llu,\"repeated\":%llu,"
-	       "\"aborted\":%llu,\"p50\":%u,\"p99\":%u,\"max\":%u",
+	       "\"aborted\":%llu,\"p50\":%u,\"p99\":%u,\"p999\":%u,\"max\":%u",
 	    p->name, (unsigned long long)p->sent, (unsigned long long)p->ok,
 	    (unsigned long long)p->failed, (unsigned long long)p->repeated,
-	    (unsigned long long)p->aborted, share(p, 0.5), share(p, 0.99), share(p, 1));
+	    (unsigned long long)p->aborted, share(p, 0.5), share(p, 0.99), share(p, 0.999),
+	    share(p, 1));
 	for (int i = 0; i < KINDS; i++)
 		printf(",\"%s\":%llu", kind_names[i], (unsigned long long)p->kinds[i]);
 	printf("}\n");

@@ -30,7 +30,7 @@ function M:finish()
             failures[#failures + 1] = { phase = phase, at = ms / 1000, kind = kind, status = tonumber(status) }
         elseif line:sub(1, 1) == "{" then
             local figures = cjson.decode(line)
-            for _, key in ipairs { "p50", "p99", "max" } do figures[key] = figures[key] / 1000 end
+            for _, key in ipairs { "p50", "p99", "p999", "max" } do figures[key] = figures[key] / 1000 end
             phases[#phases + 1], phases[figures.phase] = figures, figures
         end
     end

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "policy/chunks.h"
 #include "policy/task.h"
 #include "policy/timers.h"
 
@@ -42,6 +43,10 @@ push_arguments(struct tg_vm *vm, lua_State *lua)
 	set_string(lua, "source", config->source);
 	set_string(lua, "scripts", config->scripts);
 	set_string(lua, "share", config->share);
+	if (config->chunks != NULL) {
+		tg_chunks_push(config->chunks, lua);
+		lua_setfield(lua, -2, "compile");
+	}
 }
 
 /* lua_pcall's message handler: an error while loading that boot.lua did not catch is a bug of

@@ -25,6 +25,7 @@
 
 enum { TG_VM_MAGIC = 0x1a5e4 };
 
+struct tg_chunks;
 struct tg_engine;
 struct tg_task;
 
@@ -80,6 +81,7 @@ struct tg_vm_config {
 	struct tg_plan *plan;         /* control: to be filled; worker: to be compared with */
 	struct tg_registry *registry; /* control: known servers; worker: NULL */
 	struct tg_shared *shared;
+	struct tg_chunks *chunks;       /* what text compiles to; NULL: that is not kept */
 	struct tg_tls_files *tls_files; /* control: what TLS reads; worker: not used */
 	struct tg_tls_rings *tls_rings; /* the same of its ticket keys */
 	const struct tg_plan

@@ -43,6 +43,7 @@ init_known(struct tg_control *control, unsigned workers)
 {
 	tg_registry_init(&control->registry, workers);
 	control->shared = tg_shared_new();
+	control->chunks.first = NULL;
 	control->tls_files = tg_tls_files_new();
 	control->tls_rings = tg_tls_rings_new();
 	tg_assert(
@@ -54,6 +55,7 @@ fini_known(struct tg_control *control)
 {
 	tg_registry_fini(&control->registry);
 	tg_shared_free(control->shared);
+	tg_chunks_fini(&control->chunks);
 	tg_tls_files_free(control->tls_files);
 	tg_tls_rings_free(control->tls_rings);
 }
@@ -74,6 +76,7 @@ load(const struct tg_control_options *options, enum tg_vm_role role, struct tg_p
 		.plan = plan,
 		.registry = &known->registry,
 		.shared = known->shared,
+		.chunks = &known->chunks,
 		.tls_files = known->tls_files,
 		.tls_rings = known->tls_rings,
 		.log_line = tg_logger_line,

@@ -7,6 +7,7 @@
 #ifndef TG_PROCESS_CONTROL_H
 #define TG_PROCESS_CONTROL_H
 
+#include "policy/chunks.h"
 #include "process/guard.h"
 #include "process/pidfile.h"
 #include "process/resolver.h"
@@ -36,6 +37,7 @@ struct tg_control {
 	struct tg_registry registry;
 	struct tg_resolver resolver;
 	struct tg_shared *shared;
+	struct tg_chunks chunks;
 	struct tg_tls_files *tls_files;
 	struct tg_tls_rings *tls_rings;
 	struct tg_worker *workers;

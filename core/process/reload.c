@@ -123,6 +123,7 @@ finish(struct tg_reload *reload, bool good, const char *text)
 		control->reloads_bad++;
 	free_reload(reload);
 	tg_registry_sweep(&control->registry);
+	tg_chunks_sweep(&control->chunks);
 	tg_tls_rings_sweep(control->tls_rings);
 	if (again)
 		new_reload(control)->askers = later;
@@ -198,6 +199,7 @@ load_vm(struct tg_reload *reload, enum tg_vm_role role, unsigned thread)
 		.plan = reload->plan,
 		.registry = &control->registry,
 		.shared = control->shared,
+		.chunks = &control->chunks,
 		.tls_files = control->tls_files,
 		.tls_rings = control->tls_rings,
 		.before = control->plan,

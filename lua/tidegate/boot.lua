@@ -5,6 +5,18 @@ local args = ...
 -- The runtime first, from its own place: a configuration may itself be called tidegate.lua.
 package.path = args.share .. "/lua/?.lua;" .. args.share .. "/lua/?/init.lua;" .. package.path
 
+-- The engine remembers what a text compiles to.
+local compile = args.compile or loadstring
+
+package.loaders[2] = function(name)
+    local path, tried = package.searchpath(name, package.path)
+    if not path then return tried end
+    local file = assert(io.open(path, "rb"))
+    local text = file:read("*a")
+    file:close()
+    return assert(compile(text, "@" .. path))
+end
+
 require("tidegate.engine").start(args)
 
 -- A line of a log reads some forty fields: more constants than LuaJIT allows a trace unless it is told.
@@ -59,7 +71,7 @@ local function search(name)
     local text, err = files.read(path)
     if not text then error(("%s:1: cannot be read: %s"):format(files.display(path), err), 0) end
     plan.read_file(files.absolute(path))
-    local chunk, problem = loadstring(text, where.chunk(path))
+    local chunk, problem = compile(text, where.chunk(path))
     if not chunk then error(where.whole(problem), 0) end
     return chunk
 end
@@ -84,7 +96,7 @@ local function run()
     local text, name = configuration()
     if not text then return end
     where.main = name:sub(2)
-    local chunk, problem = loadstring(text, name)
+    local chunk, problem = compile(text, name)
     if not chunk then
         plan.fail_located(where.whole(problem))
         return

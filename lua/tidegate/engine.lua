@@ -20,6 +20,7 @@ local M = {
     vm = nil, -- struct tg_vm *
     call = nil, -- struct tg_call *
     role = nil, -- "control", "worker" or "check"
+    compile = nil, -- (text, name) → function, or nil and a message
     loading = true, -- the configuration is being read: declare, but do not wait
 }
 
@@ -31,6 +32,7 @@ function M.start(args)
     M.vm = ffi.cast("struct tg_vm *", args.vm)
     M.call = ffi.cast("struct tg_call *", args.call)
     M.role = args.role
+    M.compile = args.compile or loadstring
     M.loading = true
 end
 

@@ -1,6 +1,7 @@
 -- scripts: finding, loading and constructing the policies in files.
 -- A name is looked for as DIR/KIND/NAME.lua in the user's directories, then among the shipped
 -- ones; a name with a "/" or ".lua" is a path, seen from the configuration's directory.
+local engine = require "tidegate.engine"
 local files = require "tidegate.files"
 local nearest = require "tidegate.nearest"
 local options = require "tidegate.options"
@@ -64,7 +65,7 @@ function M.run(path)
         plan.fail(files.display(path) .. ":1", "cannot be read: %s", err)
         return nil
     end
-    local chunk, problem = loadstring(text, chunk_name)
+    local chunk, problem = engine.compile(text, chunk_name)
     if not chunk then
         plan.fail_located(where.whole(problem))
         return nil

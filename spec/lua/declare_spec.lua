@@ -54,7 +54,7 @@ describe("a good configuration", function()
             init_up = 1, init_credit = -2 }, web.servers[1].options)
         assert.same({ weight = 0, checked = 1, max_connections = 0, backup = 1, admin = 1,
             init_up = 1, init_credit = -2 }, web.servers[2].options)
-        assert.same({ connect_ms = 5000, server_ms = 50000, tunnel_ms = 3600000, pool_idle_ms = 4000, pool_size = 256,
+        assert.same({ connect_ms = 5000, server_ms = 50000, tunnel_ms = 3600000, pool_idle_ms = 4000, pool_size = 65536,
             has_pick = 1, has_response = 0, has_retry = 0, queue_ms = 7000, queue_length = 0, all_backups = 0,
             retry_body = 16384, send_proxy = 0, tls = 0 },
             plain.options)

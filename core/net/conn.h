@@ -52,6 +52,7 @@ struct tg_conn {
 	bool is_pipe;    /* which member of uv is in use */
 	bool paused;     /* not reading, by the consumer's wish or because of `kept` */
 	bool reading;    /* the socket is being read */
+	bool bulk;       /* the last read of it filled its buffer */
 	bool delivering; /* on_data runs */
 	bool resumed;    /* tg_conn_resume was called since on_data began */
 	bool ended;      /* on_end was called */

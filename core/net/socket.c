@@ -38,7 +38,7 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
 	(void)suggested;
 	buf->base = conn->loop->read_buffer;
-	buf->len = TG_READ_SIZE;
+	buf->len = conn->bulk ? TG_READ_BULK : TG_READ_SIZE;
 }
 
 /* libuv tells a reset that arrives together with the last bytes as an orderly end; only the socket
@@ -61,6 +61,7 @@ on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
 	struct tg_conn *conn = stream->data;
 
+	conn->bulk = nread > 0 && (size_t)nread == buf->len;
 	if (nread > 0)
 		conn->carrier->received(conn, buf->base, (size_t)nread);
 	else if (nread < 0)

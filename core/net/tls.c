@@ -85,8 +85,8 @@ tg_tls_read(struct tg_tls *tls)
 	while (error == SSL_ERROR_NONE) {
 		size_t total = 0, len = 0;
 
-		while (total < TG_READ_SIZE && error == SSL_ERROR_NONE) {
-			int ok = SSL_read_ex(tls->ssl, plain + total, TG_READ_SIZE - total, &len);
+		while (total < TG_READ_BULK && error == SSL_ERROR_NONE) {
+			int ok = SSL_read_ex(tls->ssl, plain + total, TG_READ_BULK - total, &len);
 
 			if (ok == 1)
 				total += len;

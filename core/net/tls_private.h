@@ -12,7 +12,7 @@ enum {
 
 /* Of one thread, made when its first connection of TLS comes. Each is in use during one call only. */
 struct tg_tls_buffers {
-	char plain[TG_READ_SIZE];     /* decrypted, until the consumer has taken it */
+	char plain[TG_READ_BULK];     /* decrypted, until the consumer has taken it */
 	char gathered[TG_TLS_RECORD]; /* small parts of a write, to become one record */
 	char out[TG_TLS_OUT_ROOM];    /* encrypted, until it goes to the socket */
 	size_t out_len;

@@ -18,7 +18,7 @@ local function chunked(text, size)
     return table.concat(parts) .. h.last_chunk
 end
 
-local SIZES = { 1, 2, 1023, 16384, 63 * 1024, 64 * 1024, 64 * 1024 + 1, 300000, 3000000 }
+local SIZES = { 1, 2, 1023, 16384, 63 * 1024, 64 * 1024, 64 * 1024 + 1, 80 * 1024, 300000, 3000000 }
 local CHUNKED = { ["Transfer-Encoding"] = "chunked" }
 
 -- An origin that gives back the body it was sent, with the framing in a header.

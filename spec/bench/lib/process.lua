@@ -197,6 +197,9 @@ local function tree(pid, pids)
     return pids
 end
 
+--- The processes of a program: it, and all that it has started.
+function M.pids(child) return tree(child.pid) end
+
 -- The sum of `of(pid)` over all processes of a program.
 local function sum(child, of)
     local total = 0

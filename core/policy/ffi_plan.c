@@ -254,7 +254,9 @@ int
 tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size_t len)
 {
 	const char *text = tg_intern((struct tg_str){ where, len });
-	struct tg_where *grown;
+	struct tg_wheres *list;
+	unsigned place;
+	const char **grown;
 
 	if (hook == TG_HOOK_TIMER) {
 		if (index < 0 || (unsigned)index >= vm->timer_count)
@@ -262,15 +264,19 @@ tg_ffi_plan_where(struct tg_vm *vm, int hook, int index, const char *where, size
 		vm->timers[index].where = text;
 		return 0;
 	}
-	grown = realloc(vm->wheres, (vm->where_count + 1) * sizeof(*grown));
-	if (grown == NULL)
-		return TG_FFI_MEMORY;
-	vm->wheres = grown;
-	grown[vm->where_count++] = (struct tg_where){
-		.hook = hook,
-		.index = index,
-		.text = text,
-	};
+	if (hook < 0 || hook >= TG_HOOK_COUNT)
+		return TG_FFI_MISSING;
+	list = &vm->wheres[hook];
+	place = tg_wheres_place(index);
+	if (place >= list->count) {
+		grown = realloc(list->texts, ((size_t)place + 1) * sizeof(*grown));
+		if (grown == NULL)
+			return TG_FFI_MEMORY;
+		list->texts = grown;
+		while (list->count <= place)
+			grown[list->count++] = NULL;
+	}
+	list->texts[place] = text;
 	return 0;
 }
 

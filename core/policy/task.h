@@ -43,9 +43,4 @@ void tg_task_cancel(struct tg_task *task);
 
 void tg_tasks_free(struct tg_vm *vm);
 
-struct tg_where {
-	int hook, index;
-	const char *text; /* interned */
-};
-
 #endif

@@ -127,7 +127,8 @@ free_vm(struct tg_vm *vm)
 	tg_plan_put(vm->config.plan);
 	tg_vm_changes_free(vm);
 	free(vm->timers);
-	free(vm->wheres);
+	for (int hook = 0; hook < TG_HOOK_COUNT; hook++)
+		free(vm->wheres[hook].texts);
 	free(vm->shared_value);
 	vm->magic = 0;
 	free(vm);
@@ -211,10 +212,12 @@ tg_vm_close(struct tg_vm *vm, void (*on_closed)(void *arg), void *arg)
 const char *
 tg_vm_where(const struct tg_vm *vm, int hook, int index)
 {
+	unsigned place;
+
 	if (hook == TG_HOOK_TIMER)
 		return vm->timers[index].where;
-	for (unsigned i = 0; i < vm->where_count; i++)
-		if (vm->wheres[i].hook == hook && vm->wheres[i].index == index)
-			return vm->wheres[i].text;
+	place = tg_wheres_place(index);
+	if (place < vm->wheres[hook].count && vm->wheres[hook].texts[place] != NULL)
+		return vm->wheres[hook].texts[place];
 	return "shipped script";
 }

@@ -95,7 +95,19 @@ struct tg_vm_config {
 };
 
 struct tg_vm_timer; /* a function that runs at intervals */
-struct tg_where;    /* where the function of a hook is defined */
+
+/* Where the functions of one hook are defined: interned, or NULL. Of the things that they belong to those with an
+ * index below 0 (hooks.c) lie between the others. */
+struct tg_wheres {
+	const char **texts;
+	unsigned count;
+};
+
+static inline unsigned
+tg_wheres_place(int index)
+{
+	return index < 0 ? 2 * (unsigned)(-1 - index) + 1 : 2 * (unsigned)index;
+}
 
 struct tg_vm {
 	uint32_t magic;
@@ -127,8 +139,7 @@ struct tg_vm {
 	int next_sock;
 	struct tg_vm_timer *timers;
 	unsigned timer_count;
-	struct tg_where *wheres;
-	unsigned where_count;
+	struct tg_wheres wheres[TG_HOOK_COUNT];
 	struct tg_link changes; /* see changes.c; the first one is being told if change_taken */
 	bool change_taken;
 	int changes_timer;           /* whose function tells them; -1: none does */

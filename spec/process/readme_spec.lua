@@ -3,7 +3,7 @@
 local h = require "harness"
 
 local PAGES = { "README.md", "lua/README.md", "scripts/README.md", "core/README.md", "spec/bench/README.md",
-    "spec/http/README.md" }
+    "spec/bench/ANATOMY.md", "spec/http/README.md" }
 local README = h.read "README.md"
 
 -- The code blocks of a page in one language, in order.

@@ -11,9 +11,8 @@
 #include "base/wheel.h"
 
 enum {
-	TG_READ_SIZE = 80 * 1024, /* one read at most: a page of 64 KiB and its head */
-	TG_READ_BULK =
-	    63 * 1024, /* the next, when that was not all: larger ones cost more a byte */
+	TG_READ_SIZE = 80 * 1024,   /* one read at most: a page of 64 KiB and its head */
+	TG_READ_BULK = 63 * 1024,   /* the next, when that was not all: dearer if larger */
 	TG_SMALL_BLOCK = 2 * 1024,  /* arenas of requests */
 	TG_LARGE_BLOCK = 16 * 1024, /* bytes that wait to be written or to be taken */
 };

@@ -105,13 +105,13 @@ keep(struct tg_chunks *chunks, lua_State *lua, struct tg_str text, const char *n
 static int
 compile(lua_State *lua)
 {
-	struct tg_chunks *chunks = lua_touserdata(lua, lua_upvalueindex(1));
+	struct tg_chunks *const *place = lua_touserdata(lua, lua_upvalueindex(1));
 	struct tg_str text;
 	const char *name = luaL_checkstring(lua, 2);
 	struct tg_chunk *chunk;
 
 	text.ptr = luaL_checklstring(lua, 1, &text.len);
-	chunk = find(chunks, text, name);
+	chunk = *place != NULL ? find(*place, text, name) : NULL;
 	if (chunk != NULL && luaL_loadbuffer(lua, chunk->code.ptr, chunk->code.len, name) == 0) {
 		chunk->used = true;
 		return 1;
@@ -121,14 +121,14 @@ compile(lua_State *lua)
 		lua_insert(lua, -2);
 		return 2;
 	}
-	if (chunk == NULL)
-		keep(chunks, lua, text, name);
+	if (*place != NULL && chunk == NULL)
+		keep(*place, lua, text, name);
 	return 1;
 }
 
 void
-tg_chunks_push(struct tg_chunks *chunks, lua_State *lua)
+tg_chunks_push(struct tg_chunks *const *place, lua_State *lua)
 {
-	lua_pushlightuserdata(lua, chunks);
+	lua_pushlightuserdata(lua, (void *)(uintptr_t)place);
 	lua_pushcclosure(lua, compile, 1);
 }

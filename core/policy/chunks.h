@@ -17,7 +17,8 @@ void tg_chunks_fini(struct tg_chunks *chunks);
 /* A load is over: what it had no use for is forgotten. */
 void tg_chunks_sweep(struct tg_chunks *chunks);
 
-/* Push onto the stack a function (text, name) → function, or nil and a message, as loadstring. */
-void tg_chunks_push(struct tg_chunks *chunks, lua_State *lua);
+/* Push onto the stack a function (text, name) → function, or nil and a message, as loadstring. It looks for the chunks
+ * at `place`, and does without once that holds NULL: a VM that was handed to another thread must not touch them. */
+void tg_chunks_push(struct tg_chunks *const *place, lua_State *lua);
 
 #endif

@@ -43,10 +43,8 @@ push_arguments(struct tg_vm *vm, lua_State *lua)
 	set_string(lua, "source", config->source);
 	set_string(lua, "scripts", config->scripts);
 	set_string(lua, "share", config->share);
-	if (config->chunks != NULL) {
-		tg_chunks_push(config->chunks, lua);
-		lua_setfield(lua, -2, "compile");
-	}
+	tg_chunks_push(&config->chunks, lua);
+	lua_setfield(lua, -2, "compile");
 }
 
 /* lua_pcall's message handler: an error while loading that boot.lua did not catch is a bug of
@@ -163,6 +161,7 @@ tg_vm_load(const struct tg_vm_config *config)
 		return NULL;
 	}
 	vm->config.file = vm->config.source = vm->config.scripts = vm->config.share = NULL;
+	vm->config.chunks = NULL; /* its scripts may load others when it runs elsewhere */
 	return vm;
 }
 

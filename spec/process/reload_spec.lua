@@ -57,6 +57,28 @@ tide.listen("${listen}", { route = function(req) return req:respond(200, greetin
         assert.equal("good day", get(gate, "/").body)
     end)
 
+    -- Each VM does it in its worker, while the next ones are loaded.
+    it("goes on while workers load what a hook requires first", function()
+        local requires = {}
+        for i = 1, 20 do
+            h.write(("late%d.lua"):format(i), ("return %d"):format(i))
+            requires[i] = ('require "late%d"'):format(i)
+        end
+        local gate = tidegate(([[
+local tide = require "tidegate"
+tide.listen("${listen}", { route = function(req)
+    return req:respond(200, tostring(%s))
+end })
+]]):format(table.concat(requires, " + ")), { workers = 3 })
+        local clients = h.load(gate, { connections = 8, accept = function(res) return res.body == "210" end })
+        for _ = 1, 5 do
+            assert.equal(0, gate:reload().status)
+            clients:progress(50)
+        end
+        assert.same({}, clients:stop().failures)
+        assert.equal("210", get(gate, "/").body)
+    end)
+
     it("comes by SIGHUP too", function()
         local gate = tidegate(saying "one")
         gate:configure(saying "two")

@@ -12,13 +12,14 @@
 
 #include "policy/chunks.h"
 
-static struct tg_chunks chunks;
+static struct tg_chunks chunks, *place;
 static lua_State *lua;
 
 static int
 setup(void **state)
 {
 	(void)state;
+	place = &chunks;
 	lua = luaL_newstate();
 	luaL_openlibs(lua);
 	return 0;
@@ -38,7 +39,7 @@ static void
 compile(const char *text, const char *name)
 {
 	lua_settop(lua, 0);
-	tg_chunks_push(&chunks, lua);
+	tg_chunks_push(&place, lua);
 	lua_pushstring(lua, text);
 	lua_pushstring(lua, name);
 	assert_int_equal(lua_pcall(lua, 2, LUA_MULTRET, 0), 0);
@@ -104,6 +105,20 @@ test_an_error_is_told_and_not_kept(void **state)
 }
 
 static void
+test_without_them_it_compiles(void **state)
+{
+	const struct tg_chunk *first;
+
+	(void)state;
+	assert_string_equal(run("return 'x'", "@a.lua"), "x");
+	first = chunks.first;
+	place = NULL;
+	assert_string_equal(run("return 'x'", "@a.lua"), "x");
+	assert_string_equal(run("return 'y'", "@b.lua"), "y");
+	assert_ptr_equal(chunks.first, first);
+}
+
+static void
 test_what_no_load_needs_is_forgotten(void **state)
 {
 	(void)state;
@@ -128,6 +143,7 @@ main(void)
 		TEST(test_another_text_or_name_is_another),
 		TEST(test_a_text_of_another_state_serves),
 		TEST(test_an_error_is_told_and_not_kept),
+		TEST(test_without_them_it_compiles),
 		TEST(test_what_no_load_needs_is_forgotten),
 	};
 

@@ -154,11 +154,14 @@ tg_pools_sync(struct tg_engine *engine)
 	free(named);
 }
 
-/* What came into its pool in this turn of the loop was read from in it. */
+/* What came into its pool in this turn of the loop was read from in it. With TLS there may be an end behind the
+ * answer that was read with it, and is about to be told. */
 static bool
 still_quiet(const struct tg_engine *engine, const struct tg_upstream *up)
 {
-	return up->idle_since == engine->loop->turn || tg_conn_quiet(&up->conn);
+	bool just_read = up->tls == NULL && up->idle_since == engine->loop->turn;
+
+	return just_read || tg_conn_quiet(&up->conn);
 }
 
 struct tg_upstream *

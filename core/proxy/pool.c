@@ -157,15 +157,14 @@ tg_pools_sync(struct tg_engine *engine)
 /* What came into its pool in this turn of the loop was read from in it. With TLS there may be an end behind the
  * answer that was read with it, and is about to be told. */
 static bool
-still_quiet(const struct tg_engine *engine, const struct tg_upstream *up)
+just_read(const struct tg_engine *engine, const struct tg_upstream *up)
 {
-	bool just_read = up->tls == NULL && up->idle_since == engine->loop->turn;
-
-	return just_read || tg_conn_quiet(&up->conn);
+	return up->tls == NULL && up->idle_since == engine->loop->turn;
 }
 
 struct tg_upstream *
-tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls)
+tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls,
+    bool repeatable)
 {
 	struct tg_pool *pool = server->id < engine->pools_len ? &engine->pools[server->id] : NULL;
 
@@ -174,7 +173,8 @@ tg_pool_take(struct tg_engine *engine, struct tg_server *server, const struct tg
 		    tg_container_of(pool->idle.next, struct tg_upstream, pooled);
 
 		tg_pool_forget(engine, up);
-		if (up->tls == tls && still_quiet(engine, up))
+		if (up->tls == tls &&
+		    ((repeatable && just_read(engine, up)) || tg_conn_quiet(&up->conn)))
 			return up;
 		tg_upstream_close(up);
 	}

@@ -41,10 +41,11 @@ unsigned tg_pools_shrink(struct tg_engine *engine);
 void tg_pool_drop(struct tg_engine *engine, const struct tg_server *server);
 
 /* An idle connection to the server that speaks TLS of that context (NULL: plain), taken out of its pool, or
- * NULL. The kernel is asked first: what the server has said on it unasked must not be taken for an answer. One
- * that came into the pool in this turn of the loop, and speaks no TLS, was read from in it and is not asked again. */
-struct tg_upstream *tg_pool_take(
-    struct tg_engine *engine, struct tg_server *server, const struct tg_tls_context *tls);
+ * NULL. The kernel is asked first: what the server has said on it unasked must not be taken for an answer, and a
+ * request must not be sent where nobody reads it. One that came into the pool in this turn of the loop was read from
+ * in it: for a request that is repeatable, should it have ended since, the kernel is not asked again. */
+struct tg_upstream *tg_pool_take(struct tg_engine *engine, struct tg_server *server,
+    const struct tg_tls_context *tls, bool repeatable);
 
 /* Give a connection back that is between two requests; closes it when the pool is full. */
 void tg_pool_give(struct tg_engine *engine, struct tg_upstream *up, unsigned size, int64_t idle_ms);

@@ -185,7 +185,8 @@ tg_step_connect(struct tg_req *req)
 			return go(req, tg_step_send);
 	} else {
 		if (!req->fresh && !req->tcp && req->backend->options.send_proxy == 0)
-			up = tg_pool_take(req->engine, server, req->backend->tls);
+			up = tg_pool_take(
+			    req->engine, server, req->backend->tls, tg_req_idempotent(req));
 		if (up != NULL) {
 			tg_upstream_attach(up, req);
 			return go(req, tg_step_send);

@@ -104,7 +104,9 @@ describe("inspect = tls", function()
             got(servers.plain, bytes)
             client:close()
         end
-        assert.equal(5, select(2, gate:stderr():gsub("hello=false sni=nil alpn=nil", "")))
+        h.wait_until(function()
+            return select(2, gate:stderr():gsub("hello=false sni=nil alpn=nil", "")) == 5
+        end, "five lines")
     end)
 
     it("closes who names a server that the route does not know", function()

@@ -6,8 +6,8 @@
 --     heap      optional: (site) → bytes in use on its heap, or nil
 --
 -- A site is one running peer: name (its row), dir, port (where it listens), origins (two server ports),
--- workload, bench; variant (one of workload.variants, or empty); certificate ({ file, key, file with both })
--- where the workload has `tls`; and once started, child.
+-- workload, bench; clients (how many it must have room for); variant (one of workload.variants, or empty);
+-- certificate ({ file, key, file with both }) where the workload has `tls`; and once started, child.
 local process = require "process"
 
 local M = {}
@@ -20,14 +20,14 @@ function M.all()
     return peers
 end
 
--- Those that can do what the workload wants, whose name is then a row.
-local CAPABLE = { nginx = true, haproxy = true, tidegate = true }
+-- Those that can speak TLS and HTTP/2 as they are set up here.
+local CAPABLE = { "nginx", "haproxy", "tidegate" }
 
+--- The peers that run a workload: those that it names, or all that can.
 function M.of(bench, workload)
-    local wanted = {}
-    for _, name in ipairs(workload.peers or M.names) do wanted[name] = true end
-    if workload.tls or workload.http2 then wanted = CAPABLE end
-    local list = {}
+    local capable = (workload.tls or workload.http2) and CAPABLE or M.names
+    local wanted, list = {}, {}
+    for _, name in ipairs(workload.peers or capable) do wanted[name] = true end
     for _, peer in ipairs(bench.peers) do
         if wanted[peer.name] then list[#list + 1] = peer end
     end
@@ -49,6 +49,11 @@ local function certificate(bench)
     return bench.certificate
 end
 
+--- How many clients there are at once in a workload, at most.
+function M.clients(bench, workload)
+    return math.max(bench.most_clients, workload.most_clients or 0)
+end
+
 --- A running site, or nil and why not; `true` as third result if that is a failure and
 --- not just something that is not installed.
 function M.start(peer, bench, workload, origin, variant)
@@ -59,7 +64,8 @@ function M.start(peer, bench, workload, origin, variant)
     local name = variant.name and peer.name .. ", " .. variant.name or peer.name
     local site = {
         name = name, variant = variant, peer = peer, bench = bench, workload = workload, origins = origin.ports,
-        port = process.free_port(), dir = bench.directory(workload.name .. "." .. name:gsub("%W+", "-")),
+        clients = M.clients(bench, workload), port = process.free_port(),
+        dir = bench.directory(workload.name .. "." .. name:gsub("%W+", "-")),
         certificate = workload.tls and certificate(bench),
     }
     site.child = process.start(peer.command(site), site.dir .. "/log")

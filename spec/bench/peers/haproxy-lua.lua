@@ -6,6 +6,9 @@ local CONFIG = [[
 global
     nbthread 1
     maxconn %d
+    # or it pools no more when a fifth of its descriptors are in use
+    tune.pool-low-fd-ratio 100
+    tune.pool-high-fd-ratio 100
     lua-load %s
 defaults
     mode http
@@ -21,6 +24,7 @@ backend web
     option httpchk GET /
     default-server check inter 2s rise 2 fall 3
     use-server %%[lua.pick] if TRUE
+%s
     server a 127.0.0.1:%d
     server b 127.0.0.1:%d
 backend api
@@ -53,7 +57,8 @@ return {
     end,
     command = function(site)
         local script = process.spit(site.dir .. "/policy.lua", SCRIPT)
-        local config = CONFIG:format(site.bench.most_clients + 128, script, site.port, site.origins[1], site.origins[2])
+        local config = CONFIG:format(site.clients + 128, script, site.port, site.workload.haproxy or "",
+            site.origins[1], site.origins[2])
         return { "haproxy", "-db", "-f", process.spit(site.dir .. "/haproxy.cfg", config) }
     end,
 }

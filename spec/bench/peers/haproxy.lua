@@ -5,6 +5,9 @@ local CONFIG = [[
 global
     nbthread ${workers}
     maxconn ${clients}
+    # or it pools no more when a fifth of its descriptors are in use
+    tune.pool-low-fd-ratio 100
+    tune.pool-high-fd-ratio 100
     ${global}
 defaults
     mode ${mode}
@@ -38,7 +41,7 @@ end
 local function configuration(site)
     local w = site.workload
     local parts = {
-        workers = site.variant.workers or 1, clients = site.bench.most_clients + 128,
+        workers = site.variant.workers or 1, clients = site.clients + 128,
         mode = w.tcp and "tcp" or "http", port = site.port, first = site.origins[1], second = site.origins[2],
         bind = (site.certificate and TLS:format(site.certificate[3]) or "") .. http2(site),
         global = "", defaults = "", backend = w.haproxy or "", cookie_a = "", cookie_b = "",

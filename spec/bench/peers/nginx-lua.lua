@@ -23,19 +23,21 @@ local HTTP = [[
     upstream web {
         server 0.0.0.1;
         balancer_by_lua_block { policy.balance() }
-        keepalive 128;
+        keepalive %d;
         keepalive_requests 1000000000;
         keepalive_timeout 1h;
     }
     upstream api { server 127.0.0.1:1; }
     server {
         listen 127.0.0.1:%d backlog=4096;
+        %s
         location / {
             set $backend "";
             access_by_lua_block { ngx.var.backend = policy.route(ngx.var.uri) }
             proxy_pass http://$backend;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            %s
         }
     }
 ]]
@@ -51,7 +53,8 @@ return {
     command = function(site)
         local main = ("load_module %sndk_http_module.so;\nload_module %sngx_http_lua_module.so;\n")
             :format(MODULES, MODULES)
-        local http = HTTP:format(site.origins[1], site.origins[2], site.port)
-        return nginx.command(site.dir, site.bench.most_clients, http, main)
+        local http = HTTP:format(site.origins[1], site.origins[2], site.workload.requests or 128, site.port,
+            site.workload.large_heads and "client_header_buffer_size 16k;" or "", site.workload.nginx or "")
+        return nginx.command(site.dir, site.clients, http, main)
     end,
 }

@@ -102,9 +102,9 @@ return {
         if site.workload.tcp then
             local main = "load_module " .. STREAM_MODULE .. ";\n"
                 .. STREAM:format(site.origins[1], site.origins[2], site.port)
-            return nginx.command(site.dir, site.bench.most_clients, "", main)
+            return nginx.command(site.dir, site.clients, "", main)
         end
-        return nginx.command(site.dir, site.bench.most_clients, configuration(site), nil, site.variant.workers)
+        return nginx.command(site.dir, site.clients, configuration(site), nil, site.variant.workers)
     end,
     reload = function(site) process.signal(site.child, "SIGHUP") end,
 }

@@ -9,4 +9,8 @@ local function clients(count)
 end
 
 return growth.workload("keep-alive clients, answers of 100 bytes, from 100 to 10,000 connections",
-    { clients(100), clients(1000), clients(MOST) }, { most_clients = MOST, peers = { "relay", "nginx", "tidegate" } })
+    { clients(100), clients(1000), clients(MOST) }, {
+        most_clients = MOST,
+        requests = MOST, -- at once: as many connections to servers are worth keeping
+        peers = { "relay", "nginx", "tidegate" },
+    })

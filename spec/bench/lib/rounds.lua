@@ -50,8 +50,8 @@ local function wrk(site, seconds)
     return argv
 end
 
--- So many seconds of clients: what they counted, or nil and what went wrong.
-local function load(site, seconds)
+--- So many seconds of clients: what they counted, or nil and what went wrong.
+function M.load(site, seconds)
     local argv = (site.workload.load or wrk)(site, seconds)
     local text, why = process.run(argv, site.dir .. "/clients.log", seconds + 20)
     local result = text and text:match("RESULT (%b{})")
@@ -65,13 +65,13 @@ end
 --- Let the proxy reach its steady state, pools filled and traces compiled: true, or nil
 --- and what went wrong.
 function M.warm_up(site)
-    local counted, why = load(site, 1)
+    local counted, why = M.load(site, 1)
     return counted and true, why
 end
 
 local function measure(site, seconds)
     local before = process.cost(site.child)
-    local counted, why = load(site, seconds)
+    local counted, why = M.load(site, seconds)
     if not counted then return nil, why end
     local after = process.cost(site.child)
 

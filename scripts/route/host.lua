@@ -42,15 +42,22 @@ local function check_paths(paths, where)
     return list
 end
 
+-- The root of all names may be named, too: "www.example.com.".
+local function without_root(host)
+    return host:byte(#host) == 46 and host:sub(1, -2) or host
+end
+
 local function check_name(name)
     local here = ('option "hosts", %q'):format(tostring(name))
     if type(name) ~= "string" then error(here .. ": a host is a string", 0) end
-    if name:match("^[^%[].*:%d*$") then error(here .. ": a host is named without its port", 0) end
-    local rest = name:match("^%*(%..+)$") or name
-    if rest == "" or rest:find("[%s/*]") then
-        error(here .. ': a host is a name like "www.example.com", or "*.example.com" for all below it', 0)
+    if name:match("^[^%[].*:%d*$") or name:match("%]:%d*$") then
+        error(here .. ": a host is named without its port", 0)
     end
-    return rest:lower(), rest ~= name, here
+    local rest = name:match("^%*(%..+)$") or name
+    if without_root(rest) == "" or rest:find("[/*]") or rest:find("[^!-~]") then
+        error(here .. ': a host is a name like "www.example.com", in ASCII, or "*.example.com" for all below it', 0)
+    end
+    return without_root(rest:lower()), rest ~= name, here
 end
 
 -- ---- a request -------------------------------------------------------------------------
@@ -82,8 +89,7 @@ function M.new(options)
     end
     local default = options.default ~= nil and check_backend(options.default, 'option "default"') or nil
     return function(req)
-        local host = req.host
-        if host:byte(#host) == 46 then host = host:sub(1, -2) end -- the root of all names may be named, too
+        local host = without_root(req.host)
         local found = names[host] or below(wildcards, host, 1)
         if not found then return default or req:respond(421, NO_HOST) end -- RFC 9110 section 15.5.20
         local backend = found.backend or by_path(found.paths, req.path, 1)

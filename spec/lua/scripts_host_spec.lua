@@ -25,10 +25,13 @@ describe("route/host", function()
     teardown(function() plan.backends = before end)
 
     it("finds a name, and answers 421 for others", function()
-        local route = new { ["www.example.com"] = web, ["API.Example.com"] = "api" }
+        local route = new { ["www.example.com"] = web, ["API.Example.com"] = "api", ["root.example."] = admin,
+            ["[::1]"] = admin }
         assert.equal(web, asked(route, "www.example.com"))
         assert.equal("api", asked(route, "api.example.com"))
         assert.equal(web, asked(route, "www.example.com."))
+        assert.equal(admin, asked(route, "root.example"))
+        assert.equal(admin, asked(route, "[::1]"))
         for _, other in ipairs { "example.com", "x.www.example.com", "www.example.com.org", "", ".", "com" } do
             assert.equal(421, asked(route, other), other)
         end
@@ -70,11 +73,16 @@ describe("route/host", function()
             { { ["a.example"] = { api = api } }, 'a path begins with "/"' },
             { { ["a.example"] = { ["/x"] = "apj" } }, 'path "/x": there is no backend "apj"' },
             { { ["a.example:80"] = web }, "without its port" },
+            { { ["[::1]:80"] = web }, "without its port" },
+            { { ["b\195\188cher.example"] = web }, "in ASCII" },
             { { ["*"] = web }, "a host is a name" },
+            { { [""] = web }, "a host is a name" },
+            { { ["."] = web }, "a host is a name" },
             { { ["a.*.example"] = web }, "a host is a name" },
             { { ["http://a.example"] = web }, "a host is a name" },
             { { [1] = web }, "a host is a string" },
             { { ["a.example"] = web, ["A.example"] = api }, "is there twice" },
+            { { ["a.example"] = web, ["a.example."] = api }, "is there twice" },
         }
         for _, row in ipairs(rows) do
             local ok, message = pcall(new, row[1])

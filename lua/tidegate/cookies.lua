@@ -17,6 +17,12 @@ local SPACE, TAB, SEMICOLON, EQUALS = 32, 9, 59, 61
 
 local M = {}
 
+local function check_name(name)
+    if type(name) ~= "string" or name == "" then
+        where.raise("the name of a cookie must be a string that is not empty, not %s", type(name))
+    end
+end
+
 -- These recurse by tail calls instead of looping: a function with a loop in it cannot be compiled
 -- into the hook that calls it, and they hardly ever go round.
 
@@ -63,9 +69,7 @@ end
 
 --- The value of the first cookie of that name, or nil. Names are case-sensitive.
 function M.get(view, serial, name)
-    if type(name) ~= "string" or name == "" then
-        where.raise("the name of a cookie must be a string that is not empty, not %s", type(name))
-    end
+    check_name(name)
     return (get_after(view, serial, name, -1))
 end
 
@@ -98,8 +102,9 @@ end
 
 --- Each value of the cookie `name` becomes change(value); where that is nil the cookie is taken out.
 function M.edit(view, serial, name, change)
-    if type(name) ~= "string" or name == "" then
-        where.raise("the name of a cookie must be a string that is not empty, not %s", type(name))
+    check_name(name)
+    if type(change) ~= "function" then
+        where.raise("req:edit_cookie: what changes the value must be a function, not %s", type(change))
     end
     local at = C.tg_ffi_field_find(view, serial, REQUEST, "cookie", 6, -1, found)
     if at == MISSING then return end

@@ -335,6 +335,9 @@ describe("cookies", function()
         assert.matches("^req%.cookies is read%-only", failure({}, function(req) req.cookies.a = "1" end))
         assert.matches("^the name of a cookie must be", failure({}, function(req) return req.cookies[1] end))
         assert.matches("^the name of a cookie must be", failure({}, function(req) return req.cookies[""] end))
+        assert.matches("^the name of a cookie must be", failure({}, function(req) req:edit_cookie("", print) end))
+        assert.matches("^req:edit_cookie: what changes the value must be a function, not string",
+            failure({}, function(req) req:edit_cookie("a", "b") end))
     end)
 end)
 

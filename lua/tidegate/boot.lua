@@ -6,7 +6,7 @@ local args = ...
 package.path = args.share .. "/lua/?.lua;" .. args.share .. "/lua/?/init.lua;" .. package.path
 
 -- The engine remembers what a text compiles to.
-local compile = args.compile or loadstring
+local compile = args.compile
 
 package.loaders[2] = function(name)
     local path, tried = package.searchpath(name, package.path)

@@ -32,7 +32,7 @@ function M.start(args)
     M.vm = ffi.cast("struct tg_vm *", args.vm)
     M.call = ffi.cast("struct tg_call *", args.call)
     M.role = args.role
-    M.compile = args.compile or loadstring
+    M.compile = args.compile
     M.loading = true
 end
 

@@ -532,7 +532,7 @@ function Gate:load(text, arguments)
     self:write("gate.lua", text)
     local args = {
         C = self.C, vm = ffi.cast("void *", 0), call = ffi.cast("void *", self.call), role = "control",
-        worker = 0, file = self.directory .. "/gate.lua", share = ".",
+        worker = 0, file = self.directory .. "/gate.lua", share = ".", compile = loadstring,
     }
     for name, value in pairs(arguments or {}) do args[name] = value end
     forget_runtime()

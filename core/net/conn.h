@@ -73,8 +73,8 @@ struct tg_conn {
 	} uv;
 };
 
-/* Wrap an accepted, non-blocking descriptor, which the conn owns from now on. Reading starts
- * with tg_conn_resume. On a failure (negative) the conn is being closed: on_closed will come. */
+/* Wrap an accepted, non-blocking descriptor, which the conn owns from now on; TCP_NODELAY it has from its
+ * listener. Reading starts with tg_conn_resume. On a failure (negative) the conn is being closed: on_closed will come. */
 TG_MUST_USE int tg_conn_accept(struct tg_conn *conn, struct tg_loop *loop,
     const struct tg_conn_ops *ops, int fd, bool is_unix);
 
